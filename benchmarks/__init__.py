@@ -1,0 +1,1 @@
+"""What we measure: one module and one command each."""

@@ -1,0 +1,1 @@
+"""A Dagster asset-based trading platform."""

@@ -1,0 +1,1 @@
+"""What we talk to: each port beside its implementations."""

@@ -1,0 +1,222 @@
+"""The simulated broker: fills from recorded bars, kept in the ledger.
+
+Each session is stored with the hash of all that led to it, and redoing one starts a new
+generation from the book before it. Older generations stay and are not read again: of a
+session only the newest counts, and only while its link to the session before it holds.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import override
+
+import pandas as pd
+
+from trading_assets.adapters.brokers.port import Broker, Market, Traded
+from trading_assets.adapters.ledger.store import BookSession, Ledger, SessionRecord
+from trading_assets.core.deciding import Plan
+from trading_assets.core.market_days import MarketDays
+from trading_assets.core.walk import (
+    GENESIS,
+    Opening,
+    Walked,
+    link,
+    symbols_concerned,
+    walk,
+)
+from trading_assets.errors import BookSuperseded, DataMissing
+from trading_assets.models.base import Lane
+from trading_assets.models.table import Table
+
+LANE_WAIT_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The stored sessions of a lane: those that hold together, and those that do not.
+
+    Attributes:
+        standing: Linked from the very first session on, ascending.
+        broken: Stored after a link that no longer holds, ascending.
+    """
+
+    standing: tuple[BookSession, ...]
+    broken: tuple[BookSession, ...]
+
+    @classmethod
+    def of(cls, stored: Sequence[BookSession], start: date | None = None) -> "Chain":
+        """Tell the standing from the broken among *stored*, ascending by session.
+
+        Args:
+            stored: The newest walk of each session.
+            start: First session of the lane; None for where the book began last. What
+                is stored before it is of a lane that began earlier.
+        """
+        own = [entry for entry in stored if entry.session >= (start or _begun(stored))]
+        if start is not None and own and own[0].session != start:
+            return cls((), tuple(own))
+        previous = GENESIS
+        for count, entry in enumerate(own):
+            if entry.previous_hash != previous:
+                return cls(tuple(own[:count]), tuple(own[count:]))
+            previous = entry.book_hash
+        return cls(tuple(own), ())
+
+    def generation(self, at: int) -> int | None:
+        """Of a walk from session number *at* on; None if it needs one of its own.
+
+        A walk that goes on where the one before it ended shares its generation, so that
+        evening after evening gives what a range gives.
+        """
+        later = [entry.generation for entry in (*self.standing, *self.broken)[at:]]
+        before = self.standing[at - 1].generation if at else 0
+        return before if before > max(later, default=-1) else None
+
+
+class SimulatedBroker(Broker):
+    """Trades a strategy's signals against recorded bars; see `Broker` for its promises."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        lane: Lane = Lane.SIMULATED,
+        wait_seconds: float = LANE_WAIT_SECONDS,
+    ) -> None:
+        self._ledger = ledger
+        self._lane = lane
+        self._wait_seconds = wait_seconds
+
+    @property
+    @override
+    def lane(self) -> Lane:
+        return self._lane
+
+    @override
+    def alone(self, strategy: str) -> AbstractContextManager[None]:
+        return self._ledger.lane(strategy, self._lane, self._wait_seconds)
+
+    @override
+    def trade_through(
+        self, plan: Plan, sessions: Sequence[date], first: date, market: Market
+    ) -> Traded:
+        with self.alone(plan.spec.name):
+            chain = self._chain(plan.spec.name, sessions[0])
+            asked_from = sessions.index(first)
+            self._refuse_a_hole(plan, chain, sessions, asked_from)
+            look_from = min(asked_from, len(chain.standing))
+            opening = self._opening(plan, chain, look_from)
+            outside = opening.symbols.difference(plan.universe)
+            days = market(sessions[look_from], sessions[-1], sorted(outside))
+            held = self._held(plan, days.sessions, opening, outside)
+            stands = _standing_days(plan, chain.standing[look_from:], days, held)
+            if stands == len(days.sessions):
+                return Traded((), _days(chain.broken))
+            begin = look_from + stands
+            walked = walk(plan, days.since(stands), self._opening(plan, chain, begin))
+            before = chain.standing[begin - 1].spec_hash if begin else plan.rules_hash
+            traded = self._recorded(plan, walked, chain.generation(begin))
+            return replace(traded, is_new_plan=before != plan.rules_hash)
+
+    @override
+    def rows(self, strategy: str, table: Table, sessions: Sequence[date]) -> pd.DataFrame:
+        standing = {entry.session for entry in self._chain(strategy).standing}
+        absent = [session for session in sessions if session not in standing]
+        if absent:
+            raise DataMissing(
+                f"{strategy} {self._lane}: {len(absent)} sessions from {absent[0]} to "
+                f"{absent[-1]} are not decided; materialize {strategy}/orders first"
+            )
+        return self._ledger.rows(strategy, self._lane, table, sessions)
+
+    @override
+    def decided(self, strategy: str) -> tuple[date, ...]:
+        return _days(self._chain(strategy).standing)
+
+    @override
+    def superseded(self, strategy: str) -> tuple[date, ...]:
+        return _days(self._chain(strategy).broken)
+
+    def _chain(self, strategy: str, start: date | None = None) -> Chain:
+        return Chain.of(self._ledger.chain(strategy, self._lane), start)
+
+    def _refuse_a_hole(
+        self, plan: Plan, chain: Chain, sessions: Sequence[date], asked_from: int
+    ) -> None:
+        """Sessions that were decided and no longer stand are not redone by the way."""
+        stands = len(chain.standing)
+        if chain.broken and asked_from > stands:
+            strategy, begin = plan.spec.name, sessions[stands]
+            raise BookSuperseded(
+                f"{strategy} {self._lane}: sessions from {begin} on rest on inputs that "
+                f"have changed since, so {sessions[asked_from]} cannot follow them; run "
+                f"trading-assets backfill --strategy {strategy} --from {begin}"
+            )
+
+    def _opening(self, plan: Plan, chain: Chain, at: int) -> Opening:
+        """The book before the session number *at*."""
+        if at == 0:
+            return Opening.with_capital(plan.spec.capital)
+        before = chain.standing[at - 1]
+        state = self._ledger.state(plan.spec.name, self._lane, before.session)
+        if state is None:
+            raise DataMissing(f"{plan.spec.name} {self._lane}: no book of {before.session}")
+        return Opening.from_state(state, before.book_hash)
+
+    def _held(
+        self, plan: Plan, sessions: Sequence[date], opening: Opening, outside: set[str]
+    ) -> list[set[str]]:
+        """What was held, or had an order waiting, before each of *sessions*.
+
+        Only what is beyond the universe matters; nothing is bought there, so without any
+        at the beginning there is none later.
+        """
+        if not outside:
+            return [set()] * len(sessions)
+        strategy, lane = plan.spec.name, self._lane
+        states = (self._ledger.state(strategy, lane, session) for session in sessions[:-1])
+        later = (Opening.from_state(state, "").symbols for state in states if state)
+        return [opening.symbols, *later]
+
+    def _recorded(self, plan: Plan, walked: Walked, generation: int | None) -> Traded:
+        strategy, lane = plan.spec.name, self._lane
+        if generation is None:
+            generation = self._ledger.next_generation(strategy, lane)
+        records = [
+            SessionRecord(
+                session=closing.session,
+                previous_hash=closing.previous_hash,
+                book_hash=closing.book_hash,
+                spec_hash=plan.rules_hash,
+                state=closing.state,
+            )
+            for closing in walked.closings
+        ]
+        self._ledger.append(strategy, lane, generation, records, walked.rows)
+        walked_sessions = tuple(closing.session for closing in walked.closings)
+        return Traded(walked_sessions, self.superseded(strategy))
+
+
+def _standing_days(
+    plan: Plan,
+    stored: Sequence[BookSession],
+    days: MarketDays,
+    held: Sequence[set[str]],
+) -> int:
+    """How many of *days*, from the first on, were decided from the inputs they have now."""
+    for day, entry in enumerate(stored[: len(days.sessions)]):
+        concerned = symbols_concerned(plan, held[day])
+        if link(plan, days, day, entry.previous_hash, concerned) != entry.book_hash:
+            return day
+    return min(len(stored), len(days.sessions))
+
+
+def _begun(stored: Sequence[BookSession]) -> date:
+    """Where the newest walk from nothing but capital began."""
+    begun = [entry for entry in stored if entry.previous_hash == GENESIS]
+    newest = max(begun, key=lambda entry: (entry.generation, entry.session), default=None)
+    return newest.session if newest else date.min
+
+
+def _days(stored: Sequence[BookSession]) -> tuple[date, ...]:
+    return tuple(entry.session for entry in stored)

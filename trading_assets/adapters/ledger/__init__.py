@@ -1,0 +1,1 @@
+"""What must be transactional and is never deleted."""

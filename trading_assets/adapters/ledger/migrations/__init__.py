@@ -1,0 +1,1 @@
+"""How ledgers of every age become one of today."""

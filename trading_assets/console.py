@@ -1,0 +1,244 @@
+"""How the prompt shows things: tables, bars, and the end of a demo."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from textwrap import shorten
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.storage.port import Warehouse
+from trading_assets.adapters.storage.questions import (
+    Standing,
+    gaps,
+    last_bars,
+    standing,
+)
+from trading_assets.core.statistics import money, percent, signed_percent
+from trading_assets.defs.lanes import Lane, Market
+from trading_assets.defs.performance import equity_path, tear_sheet_path
+from trading_assets.defs.resources import BrokerResource, Settings, WarehouseResource
+from trading_assets.models.base import Lane as BookLane
+from trading_assets.models.tables import CHARTS
+from trading_assets.strategies.loading import LoadedStrategy
+
+SHOWN_SIGNALS = 5
+SIGNAL_WIDTHS = (6, 8, 6)
+"""Characters for symbol, action and confidence; the reason gets the rest."""
+
+out = Console(highlight=False)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, int], Callable[[str, int], None]]]:
+    """A bar per run; call it with title and total, then with step and advance."""
+    columns = (
+        TextColumn("{task.description}", justify="left"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=out) as progress:
+
+        def show(title: str, total: int) -> Callable[[str, int], None]:
+            task = progress.add_task(title, total=total)
+
+            def advance(step: str, count: int) -> None:
+                progress.update(task, advance=count, description=f"{title} [dim]{step}[/]")
+                if progress.tasks[task].finished:
+                    progress.update(task, description=title)
+
+            return advance
+
+        yield show
+
+
+def show_frame(rows: pd.DataFrame) -> None:
+    """Print *rows* as a table."""
+    table = Table(box=None, pad_edge=False)
+    for name in rows.columns:
+        is_number = pd.api.types.is_numeric_dtype(rows[name])
+        table.add_column(str(name), justify="right" if is_number else "left")
+    for row in rows.itertuples(index=False):
+        table.add_row(*map(_cell, row))
+    out.print(table)
+    out.print(f"[dim]{len(rows)} rows[/]")
+
+
+def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
+    """Print what each strategy trades and how."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("strategy", "start", "analyst", "sizing", "symbols", "schedule", "file"):
+        table.add_column(name)
+    for strategy in strategies:
+        spec = strategy.spec
+        table.add_row(
+            spec.name,
+            spec.start.isoformat(),
+            f"{spec.analyst.kind}:{spec.analyst.rule}",
+            spec.sizing.kind,
+            str(len(spec.universe)),
+            spec.schedule,
+            str(strategy.path),
+        )
+    out.print(table)
+
+
+def show_status(settings: Settings, market: Market) -> None:
+    """Print what there is, and how far each strategy has come."""
+    warehouse, broker = _stores(settings)
+    out.print(f"home        {settings.home}")
+    out.print(f"market      {settings.market_data}, from {market.start}")
+    out.print(f"last closed {market.current()} ({market.calendar.exchange})")
+    bars = last_bars(warehouse)
+    if len(bars):
+        first, last = bars["min"].min().date(), bars["max"].max().date()
+        out.print(
+            f"bars        {bars['size'].sum():,} of {len(bars)} symbols, {first} to {last}"
+        )
+    for _, gap in gaps(warehouse).iterrows():
+        days = f"{gap['min'].date()} to {gap['max'].date()}"
+        out.print(
+            f"  [yellow]{gap['symbol']}: {gap['size']} sessions {gap['status']}, {days}[/]"
+        )
+    for lane in market.lanes:
+        _show_lane_status(lane, warehouse, broker)
+
+
+def show_demo(settings: Settings, market: Market) -> None:
+    """Print what a demo has come to, and where to look next."""
+    warehouse, _ = _stores(settings)
+    standings = {
+        lane.name: standing(warehouse, lane.name, BookLane.SIMULATED)
+        for lane in market.lanes
+    }
+    out.print()
+    if settings.is_simulated_market:
+        out.print("[yellow]The market is simulated: these results mean nothing.[/]")
+    out.print(_results(market, standings))
+    for lane in market.lanes:
+        _show_signals(lane, standings[lane.name])
+        _show_positions(standings[lane.name])
+    lane = market.lanes[0]
+    charts = warehouse.read(CHARTS, {"strategy": lane.name}, ["session", "path"])
+    out.print()
+    for path in charts.sort_values("session")["path"].tail(1):
+        out.print(f"a chart      {settings.charts / path}", soft_wrap=True)
+    out.print(f"equity       {settings.charts / equity_path(lane.name)}", soft_wrap=True)
+    out.print(
+        f"tear sheet   {settings.charts / tear_sheet_path(lane.name)}", soft_wrap=True
+    )
+    out.print(
+        "\nOpen Dagster on this history with [bold]make dev[/], then http://127.0.0.1:3000"
+    )
+
+
+def _show_lane_status(lane: Lane, warehouse: Warehouse, broker: Broker) -> None:
+    decided, superseded = broker.decided(lane.name), broker.superseded(lane.name)
+    book = standing(warehouse, lane.name, broker.lane)
+    far = f"{decided[0]} to {decided[-1]}" if decided else "nothing decided yet"
+    worth = (
+        f", equity {money(float(book.portfolio['equity']))}" if len(book.portfolio) else ""
+    )  # pyright: ignore[reportArgumentType] - a number
+    out.print(f"[bold]{lane.name}[/]  {far}{worth}, {len(book.positions)} positions")
+    if superseded:
+        out.print(
+            f"  [red]{superseded[0]} to {superseded[-1]} rest on inputs that have changed: "
+            f"trading-assets backfill --strategy {lane.name} --from {superseded[0]}[/]"
+        )
+
+
+def _results(market: Market, standings: dict[str, Standing]) -> Table:
+    table = Table(title="Results", title_justify="left", box=None, pad_edge=False)
+    table.add_column("strategy", no_wrap=True)
+    headings = ("return", "hold", "fall", "hold", "Sharpe", "trades", "won", "equity")
+    for name in headings:
+        table.add_column(name, justify="right")
+    for lane in market.lanes:
+        row = standings[lane.name].performance
+        table.add_row(
+            f"[bold]{lane.name}[/]",
+            _figure(row, "total_return_frac", signed_percent),
+            _figure(row, "benchmark_return_frac", signed_percent),
+            _figure(row, "max_drawdown_frac", percent),
+            _figure(row, "benchmark_max_drawdown_frac", percent),
+            _figure(row, "sharpe", "{:.2f}".format),
+            _figure(row, "trades", "{:.0f}".format),
+            _figure(row, "win_rate_frac", percent),
+            _figure(row, "final_equity", money),
+        )
+    row = standings[market.lanes[0].name].performance
+    table.caption = (
+        f"{row['first_session']:%Y-%m-%d} to {row['last_session']:%Y-%m-%d}; "
+        f"hold: {market.lanes[0].spec.benchmark} bought and kept; fall: the deepest"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _show_signals(lane: Lane, book: Standing) -> None:
+    if book.signals.empty:
+        return
+    day = book.signals["session"].iloc[0]
+    table = Table(
+        title=f"\n{lane.name}: signals of {day:%Y-%m-%d}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        show_header=False,
+    )
+    for width in SIGNAL_WIDTHS:
+        table.add_column(no_wrap=True, min_width=width)
+    table.add_column(no_wrap=True)
+    room = out.width - sum(SIGNAL_WIDTHS) - 2 * len(SIGNAL_WIDTHS)
+    colours = {"BUY": "green", "SELL": "red"}
+    for row in book.signals.head(SHOWN_SIGNALS).itertuples():
+        action = str(row.action or "abstains")
+        colour = colours.get(action, "dim")
+        table.add_row(
+            str(row.symbol),
+            f"[{colour}]{action}[/]",
+            str(row.confidence or ""),
+            shorten(str(row.reasoning), room, placeholder=" …"),
+        )
+    out.print(table)
+
+
+def _show_positions(book: Standing) -> None:
+    rows = book.positions[["symbol", "shares", "unrealized_pnl"]].to_dict("records")
+    held = [
+        f"{row['symbol']} {row['shares']:,} ({row['unrealized_pnl']:+,.0f})" for row in rows
+    ]
+    out.print("open: " + (", ".join(held) or "nothing"))
+
+
+def _figure(row: "pd.Series[Any]", name: str, written: Callable[[float], str]) -> str:
+    value = row.get(name)
+    return "-" if value is None or pd.isna(value) else written(float(value))
+
+
+def _cell(value: object) -> str:
+    if value is None or value is pd.NaT or value != value:  # noqa: PLR0124 - NaN
+        return "[dim]NULL[/]"
+    if isinstance(value, pd.Timestamp):
+        return (
+            f"{value:%Y-%m-%d}" if value == value.normalize() else f"{value:%Y-%m-%d %H:%M}"
+        )
+    return f"{value:,.4f}" if isinstance(value, float) else str(value)
+
+
+def _stores(settings: Settings) -> tuple[Warehouse, Broker]:
+    return (
+        WarehouseResource(path=str(settings.warehouse)).create_resource(None),
+        BrokerResource(ledger=settings.ledger).create_resource(None),
+    )

@@ -1,0 +1,1 @@
+"""What is made, from what, and when: the Dagster layer."""

@@ -1,0 +1,285 @@
+"""A strategy's history, made through Dagster: the market, then its view, then its book.
+
+Each part is one run over a range, and begins after the part before it has ended.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+
+import dagster as dg
+import pandas as pd
+
+from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.market_data.port import MarketData
+from trading_assets.adapters.storage.port import Between, Warehouse
+from trading_assets.core.charting import bars_for_chart
+from trading_assets.core.indicators import bars_needed
+from trading_assets.defs.coverage import missing
+from trading_assets.defs.jobs import (
+    BACKFILL,
+    BOOK,
+    CHARTS,
+    PERFORMANCE,
+    VIEW,
+    book_job_name,
+    range_tags,
+    view_job_name,
+)
+from trading_assets.defs.lanes import MARKET, Lane, Market
+from trading_assets.defs.launch import Progress, run_job
+from trading_assets.defs.resources import (
+    BrokerResource,
+    MarketDataResource,
+    Settings,
+    WarehouseResource,
+)
+from trading_assets.errors import InvalidInput
+from trading_assets.models.chart import Timeframe
+from trading_assets.models.tables import COVERAGE
+
+MOST_PARTITIONS = 50_000
+"""Of one asset in one run; more symbols than that are made in several runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run that a backfill consists of.
+
+    Attributes:
+        job: Name of the job.
+        assets: Those of it that are made.
+        symbols: Adjacent ones; empty for the book.
+    """
+
+    job: str
+    assets: tuple[dg.AssetKey, ...]
+    first: date
+    last: date
+    symbols: tuple[str, ...]
+    sessions: int
+
+    @property
+    def materializations(self) -> int:
+        """How many partitions will be made."""
+        partitioned = [key for key in self.assets if key.path[-1] != PERFORMANCE]
+        whole = len(self.assets) - len(partitioned)
+        return len(partitioned) * self.sessions * max(len(self.symbols), 1) + whole
+
+    @property
+    def title(self) -> str:
+        """What is made, for a person."""
+        names = [key.path[-1] for key in self.assets]
+        return f"{self.job}: {', '.join(names)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What a strategy's history needs, and how to make it."""
+
+    market: Market
+    lane: Lane
+    warehouse: Warehouse
+    broker: Broker
+    market_data: MarketData
+
+    @classmethod
+    def of(cls, settings: Settings, market: Market, lane: Lane) -> "Backfill":
+        """A backfill of *lane* on the stores that *settings* name."""
+        return cls(
+            market=market,
+            lane=lane,
+            warehouse=WarehouseResource(path=str(settings.warehouse)).create_resource(None),
+            broker=BrokerResource(ledger=settings.ledger).create_resource(None),
+            market_data=MarketDataResource(source=settings.market_data).create_resource(
+                None
+            ),
+        )
+
+    def range_of(self, first: date | None, last: date | None) -> tuple[date, date]:
+        """*first* and *last* snapped inward to sessions that there are.
+
+        The book is one chain, so the range begins no later than its first session that is
+        not decided, or no longer stands.
+
+        Raises:
+            InvalidInput: If no session is left.
+        """
+        calendar, lane = self.lane.calendar, self.lane
+        closed = self.market.current()
+        end = min(calendar.on_or_before(last), closed) if last else closed
+        begin = max(calendar.on_or_after(first), lane.start) if first else lane.start
+        if begin > end:
+            raise InvalidInput(
+                f"--from {first or lane.start} --to {last or closed} holds no session that "
+                f"has closed since {lane.name} starts ({lane.start} to {closed})"
+            )
+        decided = self.broker.decided(lane.name)
+        is_ours = decided[:1] == (lane.start,)  # the strategy's start may have been moved
+        undecided = calendar.offset(decided[-1], 1) if is_ours else lane.start
+        return min(begin, undecided), end
+
+    def parts(
+        self, first: date, last: date, symbols: Sequence[str] = (), *, with_charts: bool
+    ) -> Iterator[Part]:
+        """The runs over *first* to *last*; ask for one when the one before has ended.
+
+        Args:
+            first: A session of the lane.
+            last: A session of the lane that has closed.
+            symbols: Those that market and view are limited to; none for all. The book
+                is always made whole.
+            with_charts: Whether charts are drawn.
+        """
+        lane = self.lane
+        wanted = tuple(sorted(symbols)) or lane.symbols
+        shown = wanted if symbols else self.market.symbols
+        changed = self._changed_bars(first, last, shown)
+        first, last = self._reached(first, last, changed)
+        yield from self._market_parts(first, last, shown, changed)
+        assets = [name for name in VIEW if with_charts or name not in CHARTS]
+        yield from self._chunks(
+            view_job_name(lane.name),
+            map(lane.key, assets),
+            first,
+            last,
+            wanted,
+            lane.symbols,
+        )
+        yield from self._book_parts(first, last)
+
+    def run(
+        self,
+        definitions: dg.Definitions,
+        instance: dg.DagsterInstance,
+        part: Part,
+        watch: Callable[[Progress], None],
+    ) -> str:
+        """Make one part; see `run_job`."""
+        tags = range_tags(part.first, part.last, part.symbols, launched_by=BACKFILL)
+        return run_job(
+            definitions, instance, part.job, tags, assets=part.assets, watch=watch
+        )
+
+    def _changed_bars(
+        self, first: date, last: date, symbols: Sequence[str]
+    ) -> pd.DataFrame:
+        """Session and symbol of bars that are not stored as their source has them now.
+
+        Looks back to the longest window: what was never made, was restated, or came late.
+        """
+        calendar = self.lane.calendar
+        at = calendar.position(first) - self._longest_window()
+        begin = calendar.sessions[max(at, calendar.position(self.market.start))]
+        told = self.market_data.history(symbols, begin, last)
+        key, says = ["symbol", "session"], ["status", "content_hash"]
+        where = {"asset": "bars", "symbol": symbols, "session": Between(begin, last)}
+        stored = self.warehouse.read(COVERAGE, where, columns=[*key, *says])
+        both = told.coverage[[*key, *says]].merge(
+            stored, how="left", on=key, suffixes=("", "_stored")
+        )
+        differs = (both[says] != both[[f"{name}_stored" for name in says]].to_numpy()).any(
+            axis=1
+        )
+        unread = pd.DataFrame(
+            [(symbol, last) for symbol in told.unreadable], columns=pd.Index(key)
+        )
+        unread["session"] = pd.to_datetime(unread["session"])
+        return pd.concat([both.loc[differs, key], unread], ignore_index=True)
+
+    def _reached(self, first: date, last: date, changed: pd.DataFrame) -> tuple[date, date]:
+        """The range, and with it all that has been made from bars that have changed."""
+        decided = self.broker.decided(self.lane.name)
+        if changed.empty or not decided:
+            return first, last
+        since = max(changed["session"].min().date(), self.lane.start)
+        if since > decided[-1]:
+            return first, last
+        return min(first, since), max(last, decided[-1])
+
+    def _market_parts(
+        self, first: date, last: date, symbols: Sequence[str], changed: pd.DataFrame
+    ) -> Iterator[Part]:
+        """Bars that have changed, and the indicators that are missing or rest on them."""
+        calendar = self.lane.calendar
+        if len(changed):
+            own = sorted(set(changed["symbol"]))
+            days = changed["session"].dt.date
+            yield from self._market_range("bars", days.min(), days.max(), own)
+        absent = missing(
+            self.warehouse,
+            calendar.between(first, last),
+            symbols,
+            asset="indicators",
+            version=self.market.indicators_version,
+        )
+        if len(changed):
+            absent += calendar.between(max(first, changed["session"].min().date()), last)
+        if absent:
+            yield from self._market_range("indicators", min(absent), max(absent), symbols)
+
+    def _market_range(
+        self, asset: str, first: date, last: date, symbols: Sequence[str]
+    ) -> Iterator[Part]:
+        keys = [dg.AssetKey(asset)]
+        yield from self._chunks(MARKET, keys, first, last, symbols, self.market.symbols)
+
+    def _longest_window(self) -> int:
+        charts = self.lane.spec.charts
+        spans = (
+            (Timeframe.DAILY, charts.daily_sessions),
+            (Timeframe.WEEKLY, charts.weekly_weeks),
+        )
+        return max(
+            bars_needed(self.market.indicators)
+            or self.lane.calendar.position(self.lane.start),
+            self.lane.analyst.bars,
+            *(bars_for_chart(frame, count, charts.indicators) for frame, count in spans),
+        )
+
+    def _chunks(
+        self,
+        job: str,
+        assets: "Iterator[dg.AssetKey] | Sequence[dg.AssetKey]",
+        first: date,
+        last: date,
+        symbols: Sequence[str],
+        known: Sequence[str],
+    ) -> Iterator[Part]:
+        """One part per run of adjacent symbols, none larger than a run should be."""
+        keys, sessions = tuple(assets), len(self.lane.calendar.between(first, last))
+        most = max(MOST_PARTITIONS // sessions, 1)
+        for adjacent in _adjacent(symbols, known):
+            for at in range(0, len(adjacent), most):
+                chunk = tuple(adjacent[at : at + most])
+                yield Part(job, keys, first, last, chunk, sessions)
+
+    def _book_parts(self, first: date, last: date) -> Iterator[Part]:
+        """The book of the range and of what rested on it; last of all its performance.
+
+        Performance refuses a book of which a part no longer stands, and whether sessions
+        after the range do is known when the range has been walked.
+        """
+        broker, name = self.broker, self.lane.name
+        if all(own <= last for own in (*broker.decided(name), *broker.superseded(name))):
+            yield self._book(first, last, BOOK)
+            return
+        yield self._book(first, last, [own for own in BOOK if own != PERFORMANCE])
+        if superseded := broker.superseded(name):
+            yield self._book(superseded[0], superseded[-1], BOOK)
+        else:
+            yield self._book(first, last, [PERFORMANCE])
+
+    def _book(self, first: date, last: date, names: Sequence[str]) -> Part:
+        lane = self.lane
+        sessions = len(lane.calendar.between(first, last))
+        assets = tuple(map(lane.key, names))
+        return Part(book_job_name(lane.name), assets, first, last, (), sessions)
+
+
+def _adjacent(symbols: Sequence[str], known: Sequence[str]) -> list[list[str]]:
+    """*symbols* in runs that have no other of *known* between them."""
+    places = sorted(known.index(symbol) for symbol in symbols)
+    runs = groupby(enumerate(places), key=lambda pair: pair[1] - pair[0])
+    return [[known[place] for _, place in run] for _, run in runs]

@@ -1,0 +1,182 @@
+"""What every step writes beside its rows, and what the next one asks for before it starts.
+
+A partition without a row may be as it should be: its symbol was not listed, its bar was
+rejected. One without coverage was never made; the step after it waits, or fails by name.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
+from trading_assets.defs.partitions import Requested
+from trading_assets.errors import DataMissing, MarketDataUnreadable, StoreBusy
+from trading_assets.models.bar import CoverageStatus
+from trading_assets.models.tables import COVERAGE
+
+RETRIES = 3
+FIRST_RETRY_SECONDS = 5
+WAIT_TRIES = 8
+WAIT_SECONDS = 45
+SHOWN = 5
+
+
+def covered(
+    requested: Requested,
+    rows: pd.DataFrame,
+    *,
+    asset: str,
+    strategy: str = "",
+    why: str,
+    version: str = "",
+) -> Replacement:
+    """`coverage` of *requested*: ``ok`` where there is a row, else ``missing`` and *why*.
+
+    Args:
+        version: Of what was made, for those who need to know it is of today's.
+    """
+    partitions = requested.frame(asset=asset, strategy=strategy)
+    found = set(_keys(rows))
+    is_there = np.array([key in found for key in _keys(partitions)], dtype=bool)
+    coverage = partitions.assign(
+        rows=is_there.astype("int64"),
+        status=np.where(is_there, CoverageStatus.OK.value, CoverageStatus.MISSING.value),
+        reason=np.where(is_there, "", why),
+        content_hash=version,
+    )
+    return Replacement(COVERAGE, partitions, coverage)
+
+
+def require(
+    warehouse: Warehouse,
+    requested: Requested,
+    *,
+    asset: str,
+    strategy: str = "",
+    symbols: tuple[str, ...] | None = None,
+    window: Sequence[date] | None = None,
+    version: str | None = None,
+) -> None:
+    """Refuse to start before *asset* has been made for every partition that is read.
+
+    Args:
+        symbols: Those needed; None for the requested ones.
+        window: Sessions needed; None for the requested ones.
+        version: Of which it must have been made; None for any.
+
+    Raises:
+        DataMissing: Naming the partitions that were never made.
+    """
+    wanted = requested.symbols if symbols is None else symbols
+    never = _never(
+        warehouse,
+        requested.sessions if window is None else window,
+        wanted,
+        asset=asset,
+        strategy=strategy,
+        version=version,
+    )
+    if len(never):
+        keys = [f"{day:%Y-%m-%d}|{symbol}" for day, symbol in never[:SHOWN]]
+        more = f" and {len(never) - SHOWN} more" if len(never) > SHOWN else ""
+        owner = f"{strategy}/{asset}" if strategy else asset
+        as_is = "" if version is None else " as the strategies need it now"
+        raise DataMissing(
+            f"{owner} was never materialized{as_is} for {', '.join(keys)}{more}"
+        )
+
+
+def missing(
+    warehouse: Warehouse,
+    sessions: Sequence[date],
+    symbols: Sequence[str],
+    *,
+    asset: str,
+    version: str | None = None,
+    statuses: Sequence[str] | None = None,
+) -> list[date]:
+    """Those of *sessions* for which *asset* has not been made for all *symbols*.
+
+    Args:
+        version: Of which it must have been made; None for any.
+        statuses: Of coverage that is settled; None for any, also of gaps.
+    """
+    never = _never(
+        warehouse,
+        sessions,
+        symbols,
+        asset=asset,
+        strategy="",
+        version=version,
+        statuses=statuses,
+    )
+    return sorted({day.date() for day, _ in never})
+
+
+def _never(
+    warehouse: Warehouse,
+    sessions: Sequence[date],
+    symbols: Sequence[str],
+    *,
+    asset: str,
+    strategy: str,
+    version: str | None,
+    statuses: Sequence[str] | None = None,
+) -> pd.MultiIndex:
+    """Session and symbol of what has no coverage, or one of another version or status."""
+    where = {
+        "asset": asset,
+        "strategy": strategy,
+        "symbol": list(symbols),
+        "session": Between(sessions[0], sessions[-1]),
+    }
+    if version is not None:
+        where["content_hash"] = version
+    if statuses is not None:
+        where["status"] = list(statuses)
+    coverage = warehouse.read(COVERAGE, where, columns=["session", "symbol"])
+    if len(coverage) == len(sessions) * len(symbols):
+        return pd.MultiIndex.from_frame(coverage[:0])
+    wanted = pd.MultiIndex.from_product([pd.to_datetime(list(sessions)), list(symbols)])
+    return wanted.difference(pd.MultiIndex.from_frame(coverage))
+
+
+@contextmanager
+def reaching_out(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Have a step tried again, later each time, when a source or a store is out of reach.
+
+    What a source says of one symbol is an answer, and the same one the next time.
+    """
+    try:
+        yield
+    except (MarketDataUnreadable, StoreBusy) as error:
+        seconds = FIRST_RETRY_SECONDS * 2**context.retry_number
+        raise dg.RetryRequested(RETRIES, seconds) from error
+
+
+@contextmanager
+def waiting(requested: Requested, current: date) -> Iterator[None]:
+    """Have a step tried again later when what it needs is not there yet.
+
+    Tonight's inputs may be minutes away, so a step of the *current* session waits for
+    them; a step of any other session fails at once, by name. A store that others hold
+    is always worth another try.
+    """
+    try:
+        yield
+    except StoreBusy as busy:
+        raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from busy
+    except DataMissing as missing:
+        if requested.last < current:
+            raise
+        raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from missing
+
+
+def _keys(rows: pd.DataFrame) -> Iterable[tuple[int, str]]:
+    """Session and symbol of each row, as what can be looked up."""
+    sessions = rows["session"].to_numpy().astype("int64").tolist()
+    return zip(sessions, rows["symbol"], strict=True)

@@ -1,0 +1,89 @@
+"""What is run as one piece.
+
+An evening is three runs: the market, then each strategy's view, then its book. Dagster
+can't hold both kinds of partitions in one run.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import dagster as dg
+
+from trading_assets.defs.lanes import MARKET, Lane
+
+MODULE = "trading_assets.definitions"
+LOCATION = "trading_assets"
+"""As in workspace.yaml, so that the web server finds the job of a run."""
+
+RANGE_START = "dagster/asset_partition_range_start"
+RANGE_END = "dagster/asset_partition_range_end"
+RANGE = "trading/range"
+"""Tag of a run: the sessions it was asked for."""
+LAUNCHED_BY = "trading/launched_by"
+"""Tag of a run: who asked for it; only a schedule's view is followed by its book."""
+SCHEDULE = "schedule"
+BACKFILL = "backfill"
+
+MARKET_ASSETS = ("bars", "indicators")
+CHARTS = ("daily_chart", "weekly_chart")
+VIEW = (*CHARTS, "signals")
+PERFORMANCE = "performance"
+BOOK = ("orders", "fills", "portfolio", PERFORMANCE)
+
+
+def market_job() -> dg.JobDefinition:
+    """Bars and indicators of every symbol."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - resolved with the assets
+        MARKET,
+        dg.AssetSelection.assets(*MARKET_ASSETS),
+        description="Bars and indicators of every symbol that a strategy asks for.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def view_job(lane: Lane) -> dg.JobDefinition:
+    """A strategy's charts and signals."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        view_job_name(lane.name),
+        dg.AssetSelection.assets(*map(lane.key, VIEW)),
+        description=f"What {lane.name} sees, and thinks of it.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def book_job(lane: Lane) -> dg.JobDefinition:
+    """A strategy's orders, fills, portfolio and performance."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        book_job_name(lane.name),
+        dg.AssetSelection.assets(*map(lane.key, BOOK)),
+        description=f"What {lane.name} does about it, and what comes of that.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def view_job_name(strategy: str) -> str:
+    """Of the job that makes a strategy's charts and signals."""
+    return f"{strategy}_view"
+
+
+def book_job_name(strategy: str) -> str:
+    """Of the job that makes a strategy's orders, fills, portfolio and performance."""
+    return f"{strategy}_book"
+
+
+def range_tags(
+    first: date, last: date, symbols: Sequence[str] = (), *, launched_by: str
+) -> dict[str, str]:
+    """Tags of a run over sessions *first* to *last* and, if there are any, *symbols*.
+
+    Dagster takes a range whose ends are swapped, or are no partitions, for a success
+    without work: give sessions of the calendar, and symbols ascending and adjacent.
+    """
+    start, end = first.isoformat(), last.isoformat()
+    suffixes = (f"|{symbols[0]}", f"|{symbols[-1]}") if symbols else ("", "")
+    return {
+        RANGE_START: start + suffixes[0],
+        RANGE_END: end + suffixes[1],
+        RANGE: f"{start}..{end}",
+        LAUNCHED_BY: launched_by,
+    }

@@ -1,0 +1,113 @@
+"""Everything that Dagster is told, assembled from the settings."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from trading_assets.adapters.analysts.rules import analyst_of
+from trading_assets.core.indicators import parse_indicator
+from trading_assets.defs.bars import bars_asset
+from trading_assets.defs.charts import chart_asset
+from trading_assets.defs.fills import fills_asset
+from trading_assets.defs.indicators import indicators_asset
+from trading_assets.defs.jobs import book_job, market_job, view_job
+from trading_assets.defs.lanes import VOLUME, Lane, Market
+from trading_assets.defs.orders import orders_asset
+from trading_assets.defs.performance import performance_asset
+from trading_assets.defs.portfolio import portfolio_asset
+from trading_assets.defs.resources import Settings, resources
+from trading_assets.defs.schedules import market_schedule, strategy_schedule
+from trading_assets.defs.sensors import book_sensor
+from trading_assets.defs.signals import signals_asset
+from trading_assets.errors import InvalidIndicator
+from trading_assets.models.chart import Timeframe
+from trading_assets.sessions import trading_calendar
+from trading_assets.strategies.faults import Fault
+from trading_assets.strategies.loading import LoadedStrategy, load_strategies
+
+
+def market_of(settings: Settings) -> Market:
+    """The market and the lanes that *settings* ask for.
+
+    Raises:
+        InvalidStrategy: Naming every fault of every strategy file.
+    """
+    strategies = load_strategies(settings.strategies)
+    check_strategies(strategies)
+    return Market.of(
+        strategies,
+        analyst_of=analyst_of,
+        calendar=trading_calendar(),
+        start=settings.market_start,
+        source=settings.market_data,
+    )
+
+
+def check_strategies(strategies: Iterable[LoadedStrategy]) -> None:
+    """Refuse strategies that ask for a rule, a parameter or an indicator there is none of.
+
+    Raises:
+        InvalidStrategy: Naming file, line and key.
+    """
+    for strategy in strategies:
+        analyst_of(strategy)
+        spec = strategy.spec
+        asked = [(("indicators", at), name) for at, name in enumerate(spec.indicators)]
+        asked += [
+            (("charts", "indicators", at), name)
+            for at, name in enumerate(spec.charts.indicators)
+            if name != VOLUME
+        ]
+        faults = [fault for keys, name in asked if (fault := _fault(keys, name))]
+        if faults:
+            raise strategy.refusal(faults)
+
+
+def _fault(keys: tuple[str | int, ...], name: str) -> Fault | None:
+    try:
+        parse_indicator(name)
+    except InvalidIndicator as error:
+        return Fault(keys, str(error))
+    return None
+
+
+def definitions_of(settings: Settings, market: Market | None = None) -> dg.Definitions:
+    """The code location that *settings* ask for."""
+    market = market or market_of(settings)
+    books = {lane.name: book_job(lane) for lane in market.lanes}
+    return dg.Definitions(
+        assets=[
+            bars_asset(market),
+            indicators_asset(market),
+            *(
+                asset
+                for lane in market.lanes
+                for asset in _lane_assets(settings, market, lane)
+            ),
+        ],
+        jobs=[
+            market_job(),
+            *(job for own in market.lanes for job in (view_job(own), books[own.name])),
+        ],
+        schedules=[
+            market_schedule(market),
+            *(strategy_schedule(market, lane) for lane in market.lanes),
+        ],
+        sensors=[book_sensor(lane, books[lane.name]) for lane in market.lanes],
+        resources=resources(settings),
+        executor=dg.in_process_executor,
+    )
+
+
+def _lane_assets(
+    settings: Settings, market: Market, lane: Lane
+) -> list[dg.AssetsDefinition]:
+    return [
+        chart_asset(market, lane, Timeframe.DAILY),
+        chart_asset(market, lane, Timeframe.WEEKLY),
+        signals_asset(market, lane),
+        orders_asset(market, lane),
+        fills_asset(market, lane),
+        portfolio_asset(market, lane),
+        performance_asset(lane, is_simulated_market=settings.is_simulated_market),
+    ]

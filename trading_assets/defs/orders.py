@@ -1,0 +1,173 @@
+"""Orders of a strategy: what was decided for every symbol at a session's close."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import dagster as dg
+import pandas as pd
+
+from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.brokers.port import Market as MarketOf
+from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
+from trading_assets.core.market_days import MarketDays, market_days
+from trading_assets.core.sizing import volatility_indicator
+from trading_assets.defs.coverage import require, waiting
+from trading_assets.defs.lanes import OWNERS, Lane, Market
+from trading_assets.defs.partitions import Requested, every_symbol
+from trading_assets.defs.telling import tell, tell_rows
+from trading_assets.models.order import OrderStatus
+from trading_assets.models.tables import (
+    BARS,
+    CORPORATE_ACTIONS,
+    INDICATORS,
+    ORDER_EVENTS,
+    ORDERS,
+    SIGNALS,
+)
+
+
+def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
+    """The asset ``<s>/orders``."""
+    asked = ["bars", *(["indicators"] if volatility_indicator(lane.spec.sizing) else [])]
+
+    @dg.asset(
+        name="orders",
+        key_prefix=lane.name,
+        group_name=lane.name,
+        partitions_def=lane.sessions,
+        deps=[
+            dg.AssetDep(lane.key("signals"), partition_mapping=every_symbol()),
+            *(dg.AssetDep(own, partition_mapping=every_symbol()) for own in asked),
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        code_version=lane.plan.rules_hash,
+        description="What was decided for every symbol: submitted, or refused by a named "
+        "rule. Sizing and limits are arithmetic; no analyst reaches them.",
+        pool=f"{lane.name}_book",
+        kinds={"python", "sqlite"},
+        owners=OWNERS,
+    )
+    def orders(
+        context: dg.AssetExecutionContext,
+        warehouse: dg.ResourceParam[Warehouse],
+        broker: dg.ResourceParam[Broker],
+    ) -> dg.MaterializeResult:
+        requested = Requested.of(context)
+        sessions = lane.calendar.between(lane.start, requested.last)
+        with waiting(requested, market.current()):
+            traded = broker.trade_through(
+                lane.plan, sessions, requested.first, market_of(market, lane, warehouse)
+            )
+        if traded.superseded:
+            context.log.warning(
+                "sessions from %s to %s rest on what was before: run trading-assets "
+                "backfill --strategy %s --from %s",
+                traded.superseded[0],
+                traded.superseded[-1],
+                lane.name,
+                traded.superseded[0],
+            )
+        if traded.is_new_plan:
+            context.log.warning(
+                "sessions before %s were decided by what the strategy's file said then: "
+                "trading-assets backfill --strategy %s --from %s applies it to all",
+                traded.walked[0],
+                lane.name,
+                lane.start,
+            )
+        partitions = requested.frame(strategy=lane.name, lane=broker.lane.value)
+        with waiting(requested, market.current()), broker.alone(lane.name):
+            rows = broker.rows(lane.name, ORDERS, requested.sessions)
+            events = broker.rows(lane.name, ORDER_EVENTS, requested.sessions)
+            warehouse.replace(
+                Replacement(ORDERS, partitions, rows),
+                Replacement(ORDER_EVENTS, partitions, events),
+            )
+        tell(context, requested, _counts(rows, requested), {s: s for s in STATUSES})
+        tell_rows(context, requested, "orders", rows[SHOWN])
+        return dg.MaterializeResult(
+            metadata={
+                "sessions walked": len(traded.walked),
+                "sessions superseded": len(traded.superseded),
+            }
+        )
+
+    return orders
+
+
+STATUSES = (OrderStatus.SUBMITTED.value, OrderStatus.REFUSED.value)
+SHOWN = [
+    "session",
+    "symbol",
+    "leg",
+    "side",
+    "shares",
+    "order_type",
+    "limit_price",
+    "stop_price",
+    "status",
+    "reason",
+]
+"""Columns of the orders that the asset's page shows."""
+
+
+def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
+    """How the broker is shown the market of a range: what is stored, or an error."""
+
+    def shown(first: date, last: date, held: Sequence[str]) -> MarketDays:
+        sessions = lane.calendar.between(first, last)
+        symbols = sorted({*lane.symbols, *held})
+        within = {"symbol": symbols, "session": Between(first, last)}
+        with warehouse.snapshot():
+            asked = Requested.by_session(sessions)
+            require(
+                warehouse,
+                asked,
+                asset="signals",
+                strategy=lane.name,
+                symbols=lane.symbols,
+                version=lane.analyst.version_hash,
+            )
+            # What is held beyond the universe must still be marked, and split when it is.
+            require(warehouse, asked, asset="bars", symbols=tuple(symbols))
+            if volatility_indicator(lane.spec.sizing):
+                version = market.indicators_version
+                require(
+                    warehouse,
+                    asked,
+                    asset="indicators",
+                    symbols=lane.symbols,
+                    version=version,
+                )
+            return market_days(
+                sessions=sessions,
+                symbols=symbols,
+                bars=warehouse.read(BARS, within),
+                actions=warehouse.read(
+                    CORPORATE_ACTIONS,
+                    {"symbol": symbols, "ex_session": Between(first, last)},
+                ),
+                signals=warehouse.read(SIGNALS, {**within, "strategy": lane.name}),
+                volatility=_volatility(lane, warehouse, within),
+                calendar=lane.calendar,
+            )
+
+    return shown
+
+
+def _volatility(lane: Lane, warehouse: Warehouse, within: dict) -> pd.DataFrame | None:
+    column = volatility_indicator(lane.spec.sizing)
+    if column is None:
+        return None
+    stored = warehouse.read(INDICATORS, within, columns=["symbol", "session", column])
+    return stored.rename(columns={column: "volatility"})
+
+
+def _counts(rows: pd.DataFrame, requested: Requested) -> pd.DataFrame:
+    """Orders of each session by their status."""
+    sessions = pd.DatetimeIndex(requested.sessions, name="session")
+    counts = {
+        status: rows.loc[rows["status"] == status, "session"].value_counts()
+        for status in STATUSES
+    }
+    return pd.DataFrame(counts, index=sessions).fillna(0).astype("int64").reset_index()

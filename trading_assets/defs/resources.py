@@ -1,0 +1,193 @@
+"""What assets talk to, and the environment that says where it is.
+
+Each resource is a thin shell around a plain adapter, made when a run first needs it.
+With no environment at all everything is simulated and lies under ``./.trading``.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.chart_store.port import ChartStore
+from trading_assets.adapters.market_data.port import MarketData
+from trading_assets.adapters.storage.port import Warehouse
+from trading_assets.errors import InvalidInput
+from trading_assets.sessions import trading_calendar
+from trading_assets.strategies.loading import PACKAGED
+
+SIMULATED = "simulated"
+CSV = "csv:"
+SEED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where we run: each field is an environment variable of ``.env.example``.
+
+    Attributes:
+        home: ``TRADING_HOME``; what has no place of its own lies in it.
+        strategies: ``TRADING_STRATEGIES``, a folder of YAML files.
+        market_data: ``TRADING_MARKET_DATA``: ``simulated``, or ``csv:`` and a folder.
+        market_start: ``TRADING_MARKET_START``; None is years before the first strategy.
+        warehouse: ``TRADING_WAREHOUSE``, a DuckDB file.
+        ledger: ``TRADING_LEDGER``, a SQLite file or a PostgreSQL URL.
+        charts: ``TRADING_CHARTS``, a folder.
+    """
+
+    home: Path
+    strategies: Path
+    market_data: str
+    market_start: date | None
+    warehouse: Path
+    ledger: str
+    charts: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """What *environment* says, and the embedded defaults for what it does not.
+
+        Raises:
+            InvalidInput: If a variable does not hold what it should.
+        """
+        given = os.environ if environment is None else environment
+        home = Path(given.get("TRADING_HOME") or ".trading").expanduser().absolute()
+        market_data = given.get("TRADING_MARKET_DATA") or SIMULATED
+        check_market_data(market_data)
+        if market_data.startswith(CSV):
+            folder = Path(market_data.removeprefix(CSV)).expanduser().absolute()
+            market_data = f"{CSV}{folder}"
+        return cls(
+            home=home,
+            strategies=Path(given.get("TRADING_STRATEGIES") or PACKAGED).absolute(),
+            market_data=market_data,
+            market_start=_day(given.get("TRADING_MARKET_START")),
+            warehouse=home / (given.get("TRADING_WAREHOUSE") or "warehouse.duckdb"),
+            ledger=_ledger(home, given.get("TRADING_LEDGER") or "ledger.db"),
+            charts=home / (given.get("TRADING_CHARTS") or "charts"),
+        )
+
+    @property
+    def dagster_home(self) -> Path:
+        """Where Dagster keeps its run history, unless ``DAGSTER_HOME`` says otherwise."""
+        return self.home / "dagster"
+
+    @property
+    def is_simulated_market(self) -> bool:
+        """Whether the bars are invented."""
+        return self.market_data == SIMULATED
+
+
+class MarketDataResource(dg.ConfigurableResource[MarketData]):
+    """Bars from a seeded simulation, or from a folder of CSV files."""
+
+    source: str = Field(description="`simulated`, or `csv:` and a folder.")
+    seed: int = Field(default=SEED, description="Of the simulated market.")
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> MarketData:
+        """Give a run its market."""
+        del context
+        check_market_data(self.source)
+        if self.source.startswith(CSV):
+            from trading_assets.adapters.market_data.csv_files import (  # noqa: PLC0415 - only when used
+                CsvMarketData,
+            )
+
+            folder = Path(self.source.removeprefix(CSV)).expanduser()
+            return CsvMarketData(folder, trading_calendar())
+        from trading_assets.adapters.market_data.simulated import (  # noqa: PLC0415 - only when used
+            SimulatedMarketData,
+        )
+
+        return SimulatedMarketData(self.seed, trading_calendar())
+
+
+class WarehouseResource(dg.ConfigurableResource[Warehouse]):
+    """Every table, in a DuckDB file."""
+
+    path: str = Field(description="The DuckDB file.")
+    wait_seconds: float = Field(default=60.0, description="Longest wait for its lock.")
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Warehouse:
+        """Give a run its tables."""
+        del context
+        from trading_assets.adapters.storage.duckdb_tables import (  # noqa: PLC0415 - slow to import
+            DuckDbWarehouse,
+        )
+
+        return DuckDbWarehouse(Path(self.path), self.wait_seconds)
+
+
+class BrokerResource(dg.ConfigurableResource[Broker]):
+    """The simulated broker, which keeps its books in the ledger."""
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    wait_seconds: float = Field(default=300.0, description="Longest wait for a book.")
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Broker:
+        """Give a run its broker."""
+        del context
+        from trading_assets.adapters.brokers.simulated import (  # noqa: PLC0415 - only when used
+            SimulatedBroker,
+        )
+        from trading_assets.adapters.ledger.store import Ledger  # noqa: PLC0415 - as above
+
+        return SimulatedBroker(Ledger.open(self.ledger), wait_seconds=self.wait_seconds)
+
+
+class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
+    """Pictures, in a folder that the web server shows as ``/charts``."""
+
+    folder: str = Field(description="Where the pictures lie.")
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> ChartStore:
+        """Give a run its pictures."""
+        del context
+        from trading_assets.adapters.chart_store.filesystem import (  # noqa: PLC0415 - only when used
+            FileChartStore,
+        )
+
+        return FileChartStore(Path(self.folder))
+
+
+def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
+    """The resources that *settings* ask for, by the names that assets know."""
+    return {
+        "market_data": MarketDataResource(source=settings.market_data),
+        "warehouse": WarehouseResource(path=str(settings.warehouse)),
+        "broker": BrokerResource(ledger=settings.ledger),
+        "chart_store": ChartStoreResource(folder=str(settings.charts)),
+    }
+
+
+def check_market_data(source: str) -> None:
+    """Refuse a source of bars that there is none of.
+
+    Raises:
+        InvalidInput: If *source* is neither ``simulated`` nor ``csv:`` and a folder.
+    """
+    names_a_folder = source.startswith(CSV) and source != CSV
+    if source != SIMULATED and not names_a_folder:
+        raise InvalidInput(
+            f"TRADING_MARKET_DATA must be {SIMULATED} or {CSV}<folder>, was {source!r}"
+        )
+
+
+def _ledger(home: Path, place: str) -> str:
+    return place if "://" in place else str(home / place)
+
+
+def _day(written: str | None) -> date | None:
+    if not written:
+        return None
+    try:
+        return date.fromisoformat(written)
+    except ValueError as error:
+        raise InvalidInput(
+            f"TRADING_MARKET_START must be a day such as 2014-01-02, was {written!r}"
+        ) from error

@@ -1,0 +1,265 @@
+"""What a strategy file may say."""
+
+import hashlib
+import json
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, field_validator
+
+from trading_assets.models.base import StrategyName, Symbol, Value
+from trading_assets.sessions import FIRST_DAY, LAST_DAY
+from trading_assets.strategies.cron import check_evening
+
+RESERVED_NAMES = frozenset({"market", "account"})
+"""Asset groups that are not a strategy's."""
+
+
+def _day(written: object) -> date:
+    """Only a date as people write it: a number would be taken for seconds since 1970."""
+    try:
+        day = date.fromisoformat(written) if isinstance(written, str) else written
+    except ValueError:
+        day = None
+    if not isinstance(day, date) or isinstance(day, datetime):
+        raise ValueError("must be a date such as 2020-01-02")  # noqa: TRY004 - pydantic's
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValueError(f"must be a date from {FIRST_DAY} to {LAST_DAY}")
+    return day
+
+
+Number = Annotated[float, Strict()]
+"""No text and no truth value: ``"100"`` and ``true`` are refused."""
+
+Whole = Annotated[int, Strict()]
+Flag = Annotated[bool, Strict()]
+Fraction = Annotated[Number, Field(gt=0, le=1)]
+Day = Annotated[date, BeforeValidator(_day)]
+
+DEFAULT_CHART = (
+    "sma_20",
+    "sma_50",
+    "sma_200",
+    "bb_20_2",
+    "volume",
+    "rsi_14",
+    "macd_12_26_9",
+)
+
+
+class Draw(StrEnum):
+    """Which sessions get their charts drawn."""
+
+    NONE = "none"
+    CURRENT = "current"
+    ALL = "all"
+
+
+class RulesAnalyst(Value):
+    """An analyst made of arithmetic.
+
+    Attributes:
+        rule: Name of a registered rule.
+        module: Where to look for rules of your own: a dotted module, or a ``.py`` file
+            beside the strategy file. None for the packaged ones.
+
+    Any other key is a parameter of the rule, and is checked against its signature.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Literal["rules"]
+    rule: str = Field(min_length=1)
+    module: str | None = Field(default=None, min_length=1)
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What the file says beyond the declared keys: the rule's own parameters."""
+        return dict(self.model_extra or {})
+
+
+class Charts(Value):
+    """What is drawn, and when.
+
+    Attributes:
+        draw: None means: as the kind of analyst needs it.
+    """
+
+    daily_sessions: Whole = Field(default=60, ge=10, le=250)
+    weekly_weeks: Whole = Field(default=52, ge=10, le=250)
+    indicators: tuple[str, ...] = DEFAULT_CHART
+    draw: Draw | None = None
+
+
+class FixedShares(Value):
+    """The same number of shares each time."""
+
+    kind: Literal["fixed_shares"]
+    shares: Whole = Field(gt=0)
+
+
+class FixedNotional(Value):
+    """The same worth each time, account currency."""
+
+    kind: Literal["fixed_notional"]
+    notional: Number = Field(gt=0)
+
+
+class RiskFraction(Value):
+    """As many shares as lose *risk_frac* of equity at the stop."""
+
+    kind: Literal["risk_fraction"]
+    risk_frac: Fraction = 0.01
+
+
+class VolatilityTarget(Value):
+    """As many shares as swing by *annual_volatility_frac* of equity in a year."""
+
+    kind: Literal["volatility_target"]
+    annual_volatility_frac: Fraction
+    window_sessions: Whole = Field(default=20, ge=5, le=252)
+
+
+Sizing = Annotated[
+    FixedShares | FixedNotional | RiskFraction | VolatilityTarget,
+    Field(discriminator="kind"),
+]
+
+
+class Risk(Value):
+    """Limits; None (``null``) switches one off."""
+
+    min_risk_reward: Number | None = Field(default=1.0, ge=0)
+    min_profit_frac: Number | None = Field(default=0.05, ge=0)
+    max_positions: Whole | None = Field(default=10, ge=1)
+    max_weight_frac: Number | None = Field(default=0.20, gt=0)
+    cash_check: Flag = True
+    allow_short: Flag = False
+
+
+class EntryOrder(StrEnum):
+    """How an entry is sent."""
+
+    MARKET_NEXT_OPEN = "market_next_open"
+    LIMIT_AT_ENTRY = "limit_at_entry"
+    STOP_AT_ENTRY = "stop_at_entry"
+
+
+class Execution(Value):
+    """Where and how orders are sent.
+
+    Attributes:
+        bracket: Whether an entry brings its stop and target along.
+    """
+
+    broker: Literal["simulated"] = "simulated"
+    order: EntryOrder = EntryOrder.MARKET_NEXT_OPEN
+    bracket: Flag = True
+
+
+class CommissionPlan(StrEnum):
+    """What a broker takes per order."""
+
+    NONE = "none"
+    IBKR_FIXED = "ibkr_fixed"
+    IBKR_TIERED = "ibkr_tiered"
+
+
+class Dividends(StrEnum):
+    """What becomes of them."""
+
+    CASH = "cash"
+    IGNORE = "ignore"
+
+
+class Costs(Value):
+    """What trading costs.
+
+    Attributes:
+        slippage_bps: Against us on market and stop fills, ten-thousandths of the price.
+    """
+
+    commission: CommissionPlan = CommissionPlan.IBKR_FIXED
+    slippage_bps: Number = Field(default=1.0, ge=0, lt=10_000)
+    dividends: Dividends = Dividends.CASH
+
+
+class StrategySpec(Value):
+    """A strategy: what to look at, who has the opinion, and the arithmetic after it.
+
+    Attributes:
+        universe: Symbols it may trade, without repetition.
+        start: First day of its history; its first partition is the session on or after.
+        capital: What its book starts with, account currency.
+        indicators: Columns wanted beyond those that rule, sizing and charts ask for.
+        benchmark: What its performance is held against; None for nothing.
+        schedule: Cron of its evening, in the exchange's time.
+    """
+
+    name: StrategyName
+    description: str = ""
+    universe: tuple[Symbol, ...] = Field(min_length=1)
+    start: Day
+    capital: Number = Field(default=100_000, gt=0)
+    analyst: RulesAnalyst
+    indicators: tuple[str, ...] = ()
+    charts: Charts = Charts()
+    sizing: Sizing = RiskFraction(kind="risk_fraction")
+    risk: Risk = Risk()
+    execution: Execution = Execution()
+    costs: Costs = Costs()
+    benchmark: Symbol | None = "SPY"
+    schedule: str = "15 17 * * 1-5"
+
+    @field_validator("name")
+    @classmethod
+    def _is_not_reserved(cls, name: str) -> str:
+        if name in RESERVED_NAMES:
+            raise ValueError(f"must not be one of {sorted(RESERVED_NAMES)}")
+        return name
+
+    @field_validator("universe")
+    @classmethod
+    def _names_each_symbol_once(cls, universe: tuple[str, ...]) -> tuple[str, ...]:
+        repeated = sorted({symbol for symbol in universe if universe.count(symbol) > 1})
+        if repeated:
+            raise ValueError(f"must name each symbol once, repeats {repeated}")
+        return universe
+
+    @field_validator("schedule")
+    @classmethod
+    def _fires_in_the_evening(cls, schedule: str) -> str:
+        check_evening(schedule)
+        return schedule
+
+    @property
+    def draw(self) -> Draw:
+        """Which sessions get charts: what the file says, or the current one alone."""
+        return self.charts.draw or Draw.CURRENT
+
+    @property
+    def book_hash(self) -> str:
+        """Of all that decides what becomes of a signal."""
+        return fingerprint(
+            self.name,
+            sorted(self.universe),
+            self.start,
+            self.capital,
+            self.sizing,
+            self.risk,
+            self.execution,
+            self.costs,
+        )
+
+
+def fingerprint(*parts: object) -> str:
+    """A short hash of values, the same on every machine and in every process."""
+    canonical = json.dumps(parts, default=_plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _plain(part: object) -> object:
+    if isinstance(part, Value):
+        return part.model_dump(mode="json")
+    return str(part)

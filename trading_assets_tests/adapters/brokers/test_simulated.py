@@ -1,0 +1,272 @@
+"""The simulated broker keeps the promises of `Broker`, and books in generations."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, override
+
+import pytest
+import sqlalchemy as sa
+
+from trading_assets.adapters.brokers.port import Broker, Traded
+from trading_assets.adapters.brokers.simulated import SimulatedBroker
+from trading_assets.adapters.ledger import store
+from trading_assets.adapters.ledger.store import Ledger
+from trading_assets.models.base import Lane
+from trading_assets.models.tables import ORDER_EVENTS, ORDERS, PORTFOLIO, POSITIONS
+from trading_assets_tests.adapters.brokers.contract import (
+    DAYS,
+    PRICES,
+    SAID,
+    BrokerContract,
+    Shown,
+    plan,
+    recorded,
+    restated,
+    through,
+)
+from trading_assets_tests.make import Said
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.open(tmp_path / "ledger.db")
+
+
+@pytest.fixture
+def broker(ledger: Ledger) -> SimulatedBroker:
+    return SimulatedBroker(ledger)
+
+
+class TestSimulatedBroker(BrokerContract):
+    @pytest.fixture
+    @override
+    def broker(self, ledger: Ledger) -> Broker:
+        return SimulatedBroker(ledger)
+
+    @pytest.fixture
+    @override
+    def impatient(self, broker: Broker, tmp_path: Path) -> Broker:
+        return SimulatedBroker(Ledger.open(tmp_path / "ledger.db"), wait_seconds=0)
+
+    @pytest.fixture
+    @override
+    def apart(self, tmp_path: Path) -> Broker:
+        return SimulatedBroker(Ledger.open(tmp_path / "apart.db"))
+
+
+def generations(broker: Broker, count: int = len(DAYS)) -> list[int]:
+    return broker.rows("reference", PORTFOLIO, DAYS[:count])["generation"].tolist()
+
+
+def walks(ledger: Ledger) -> list[tuple[date, int]]:
+    """Every walk through every session that was ever recorded."""
+    with ledger._engine.connect() as connection:
+        query = sa.text("SELECT session, generation FROM book_sessions ORDER BY 2, 1")
+        return [
+            (date.fromisoformat(day), number) for day, number in connection.execute(query)
+        ]
+
+
+# Generations
+
+
+def test_a_walk_that_goes_on_shares_the_generation_of_the_one_before(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 2)
+    through(broker, 3, first=3)
+    through(broker, 7, first=6)
+
+    assert generations(broker) == [0] * 8
+
+
+def test_redoing_begins_a_generation_and_keeps_the_older_one(
+    broker: SimulatedBroker, ledger: Ledger
+) -> None:
+    through(broker, 7)
+    changed = restated(4, "AAA", 12.5)
+    through(broker, 5, market=changed)
+    assert generations(broker, 6) == [0, 0, 0, 0, 1, 1]
+
+    through(broker, 6, first=6, market=changed)
+    through(broker, 7, first=7, market=changed)
+
+    assert generations(broker) == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert walks(ledger) == [(day, 0) for day in DAYS] + [(day, 1) for day in DAYS[4:]]
+
+
+def test_a_generation_is_never_used_twice_for_a_session(
+    broker: SimulatedBroker, ledger: Ledger
+) -> None:
+    """Redone in the middle, restored, redone again, and at the end."""
+    through(broker, 7)
+    for last, market in (
+        (4, restated(4, "AAA", 12.5)),
+        (4, Shown()),
+        (5, restated(5, "AAA", 11.5)),
+        (7, restated(2, "BBB", 49.0)),
+        (2, restated(2, "BBB", 48.0)),
+        (7, restated(2, "BBB", 48.0)),
+    ):
+        through(broker, last, market=market)
+
+    assert len(walks(ledger)) == len(set(walks(ledger)))
+    assert broker.decided("reference") == DAYS
+    fresh = restated(2, "BBB", 48.0)
+    assert through(broker, 7, market=fresh) == Traded((), ())
+
+
+def test_a_broken_off_recording_leaves_nothing(
+    broker: SimulatedBroker, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(broker, 2)
+    before, honest, inserted = recorded(broker, 3), store._insert, []
+
+    def breaks(connection: Any, stored: sa.Table, rows: Sequence[Any]) -> None:
+        honest(connection, stored, rows)
+        inserted.append(stored.name)
+        if stored.name == "fills":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_insert", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        through(broker, 7)
+    monkeypatch.undo()
+
+    assert "book_sessions" in inserted
+    assert broker.decided("reference") == DAYS[:3]
+    assert set(walks(ledger)) == {(day, 0) for day in DAYS[:3]}
+    assert through(broker, 7).walked == DAYS[3:]
+    for name, rows in recorded(broker, 3).items():
+        assert rows.equals(before[name]), name
+
+
+# What it looks at
+
+
+def test_only_the_asked_range_is_held_against_its_inputs(broker: SimulatedBroker) -> None:
+    through(broker, 7)
+    market = restated(1, "AAA", 11.5)
+
+    assert through(broker, 7, first=3, market=market) == Traded((), ())
+    assert market.asked == [(DAYS[3], DAYS[7], ())]
+
+
+def test_a_lane_of_its_own_is_a_book_of_its_own(ledger: Ledger) -> None:
+    simulated, replay = SimulatedBroker(ledger), SimulatedBroker(ledger, Lane.REPLAY)
+    through(simulated, 7)
+
+    assert replay.decided("reference") == ()
+    assert through(replay, 7).walked == DAYS
+    assert set(replay.rows("reference", ORDERS, DAYS)["lane"]) == {"replay"}
+
+
+# Symbols that left the universe
+
+
+def narrowed(
+    broker: SimulatedBroker, first: int, last: int, market: Shown | None = None
+) -> tuple[Traded, Shown]:
+    """Trade on without BBB in the universe."""
+    shown = market or Shown()
+    traded = broker.trade_through(plan("AAA"), DAYS[: last + 1], DAYS[first], shown)
+    return traded, shown
+
+
+def test_what_is_held_beyond_the_universe_is_asked_for_marked_and_kept(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 3)
+
+    traded, market = narrowed(broker, 4, 7)
+
+    assert traded.walked == DAYS[4:]
+    assert market.asked == [(DAYS[4], DAYS[7], ("BBB",))]
+    held = broker.rows("reference", POSITIONS, DAYS[4:]).query("symbol == 'BBB'")
+    assert held["close"].tolist() == [53.0, 54.0, 55.0, 56.0]
+
+
+def test_what_is_held_beyond_the_universe_may_exit_and_is_not_bought_again(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 3)
+    said = (*SAID, Said(4, "BBB", "SELL"), Said(6, "BBB", "BUY"))
+
+    narrowed(broker, 4, 7, Shown(PRICES, said))
+
+    orders = broker.rows("reference", ORDERS, DAYS).query("symbol == 'BBB'")
+    assert orders["order_id"].tolist() == [
+        f"reference-{DAYS[1]}-BBB-entry",
+        f"reference-{DAYS[4]}-BBB-exit",
+    ]
+
+
+@pytest.mark.parametrize("first", [4, 5, 7])
+def test_sessions_with_a_symbol_beyond_the_universe_stand_when_nothing_changed(
+    broker: SimulatedBroker, first: int
+) -> None:
+    through(broker, 3)
+    narrowed(broker, 4, 7)
+
+    assert narrowed(broker, first, 7)[0] == Traded((), ())
+
+
+def test_an_order_that_waits_beyond_the_universe_counts_like_a_position(
+    broker: SimulatedBroker,
+) -> None:
+    """It is bought at the first open without it in the universe, and sold again."""
+    said = (*SAID[:2], Said(4, "BBB", "SELL"))
+    through(broker, 1, market=Shown(PRICES, said))
+    assert broker.rows("reference", POSITIONS, DAYS[:2]).query("symbol == 'BBB'").empty
+
+    traded, market = narrowed(broker, 2, 7, Shown(PRICES, said))
+    assert traded.walked == DAYS[2:]
+    assert market.asked[0][2] == ("BBB",)
+    events = broker.rows("reference", ORDER_EVENTS, DAYS).query("status == 'filled'")
+    assert events["session"].dt.date.tolist() == [DAYS[1], DAYS[2], DAYS[5]]
+
+    for first in range(2, 8):
+        assert narrowed(broker, first, 7, Shown(PRICES, said))[0] == Traded((), ())
+
+
+def test_a_restated_bar_of_what_is_held_beyond_the_universe_is_noticed(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 3)
+    narrowed(broker, 4, 7)
+
+    traded, _ = narrowed(broker, 4, 7, restated(6, "BBB", 57.0))
+
+    assert traded.walked == DAYS[6:]
+
+
+# A start that was moved
+
+
+def test_a_book_that_begins_later_leaves_what_was_before_it(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 7)
+
+    traded = broker.trade_through(plan(), DAYS[3:], DAYS[3], Shown())
+
+    assert traded == Traded(DAYS[3:], ())
+    assert broker.decided("reference") == DAYS[3:]
+    assert broker.trade_through(plan(), DAYS[3:], DAYS[3], Shown()) == Traded((), ())
+
+
+def test_a_book_that_begins_earlier_is_made_from_there(broker: SimulatedBroker) -> None:
+    broker.trade_through(plan(), DAYS[3:], DAYS[3], Shown())
+
+    assert through(broker, 7) == Traded(DAYS, ())
+    assert broker.decided("reference") == DAYS
+
+
+def test_a_book_that_begins_where_none_was_decided_yet_is_a_new_one(
+    broker: SimulatedBroker,
+) -> None:
+    through(broker, 2)
+
+    assert broker.trade_through(plan(), DAYS[5:], DAYS[5], Shown()).walked == DAYS[5:]
+    assert broker.decided("reference") == DAYS[5:]

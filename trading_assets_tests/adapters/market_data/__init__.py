@@ -1,0 +1,1 @@
+"""Every source of bars keeps the promises of the port."""

@@ -1,0 +1,96 @@
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from trading_assets.strategies.spec import StrategySpec, fingerprint
+
+MINIMAL: dict[str, Any] = {
+    "name": "mine",
+    "universe": ["AAPL", "MSFT"],
+    "start": "2020-01-02",
+    "analyst": {"kind": "rules", "rule": "trend"},
+}
+
+
+def spec(**told: Any) -> StrategySpec:
+    return StrategySpec.model_validate(MINIMAL | told)
+
+
+def test_four_keys_are_enough() -> None:
+    assert spec().capital == 100_000
+    assert spec().risk.max_weight_frac == 0.20
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"capital": "100000"},
+        {"capital": True},
+        {"capital": float("inf")},
+        {"capital": 0},
+        {"risk": {"max_positions": 5.0}},
+        {"risk": {"max_positions": True}},
+        {"risk": {"min_profit_frac": "0.05"}},
+        {"risk": {"cash_check": 1}},
+        {"risk": {"cash_check": "yes"}},
+        {"execution": {"bracket": 0}},
+        {"costs": {"slippage_bps": True}},
+        {"charts": {"daily_sessions": "60"}},
+        {"sizing": {"kind": "fixed_shares", "shares": "100"}},
+        {"sizing": {"kind": "fixed_shares", "shares": 0}},
+        {"sizing": {"kind": "risk_fraction", "risk_frac": True}},
+        {"sizing": {"kind": "risk_fraction", "risk_frac": 1.5}},
+        {"start": 20200102},
+        {"start": 0},
+        {"start": "2020-1-2"},
+        {"start": "yesterday"},
+        {"start": datetime(2020, 1, 2)},  # noqa: DTZ001 - refused either way
+        {"start": "1850-01-01"},
+        {"start": "2099-01-01"},
+        {"schedule": "0 16 * * 1-5"},
+        {"name": "market"},
+        {"name": "account"},
+        {"name": "a" * 33},
+        {"universe": []},
+        {"universe": ["AAPL", "AAPL"]},
+        {"universe": "AAPL"},
+        {"analyst": {"kind": "rules", "rule": ""}},
+        {"analyst": {"kind": "rules", "rule": "mine", "module": ""}},
+    ],
+)
+def test_nothing_is_taken_for_what_it_is_not(told: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        spec(**told)
+
+
+def test_a_whole_number_is_a_number() -> None:
+    assert spec(capital=5000).capital == 5000.0
+
+
+def test_a_limit_is_switched_off_with_null() -> None:
+    assert spec(risk={"max_weight_frac": None}).risk.max_weight_frac is None
+
+
+@pytest.mark.parametrize("start", ["2020-01-02", date(2020, 1, 2)])
+def test_a_start_is_a_date(start: object) -> None:
+    assert spec(start=start).start == date(2020, 1, 2)
+
+
+def test_what_is_left_over_of_the_analyst_are_its_parameters() -> None:
+    analyst = {"kind": "rules", "rule": "sma_cross", "fast": 10, "slow": 50}
+
+    assert spec(analyst=analyst).analyst.parameters == {"fast": 10, "slow": 50}
+
+
+def test_the_book_hangs_on_what_becomes_of_a_signal_and_on_nothing_else() -> None:
+    assert spec(costs={"slippage_bps": 2}).book_hash != spec().book_hash
+    assert spec(description="other", benchmark="QQQ").book_hash == spec().book_hash
+    assert spec(capital=100_000).book_hash == spec(capital=100_000.0).book_hash
+    assert spec(universe=["MSFT", "AAPL"]).book_hash == spec().book_hash
+
+
+def test_a_fingerprint_is_the_same_for_ever() -> None:
+    # From `printf %s '["a",1,"2020-01-02"]' | sha256sum`.
+    assert fingerprint("a", 1, date(2020, 1, 2)) == "2fdb7fa276904d18"
