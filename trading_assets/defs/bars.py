@@ -73,18 +73,20 @@ def bars_asset(market: Market) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Open, high, low, close and volume as traded, with the corporate actions."""
         requested = Requested.of(context)
-        _refuse_another_source(warehouse, requested, market_data.source)
         with reaching_out(context):
             history = market_data.history(
                 requested.symbols, requested.first, requested.last
             )
-            warehouse.replace(*_replacements(requested, history))
+            with warehouse.transaction():
+                _refuse_another_source(warehouse, requested, market_data.source)
+                warehouse.replace(*_replacements(requested, history))
+                verdicts = _verdicts(warehouse, requested)
         for remark in history.remarks:
             context.log.warning(remark)
         history.require_readable()
         tell(context, requested, history.bars, {"close": "close"})
         return dg.MaterializeResult(
-            check_results=_verdicts(warehouse, requested),
+            check_results=verdicts,
             metadata={"source": market_data.source},
         )
 
@@ -99,9 +101,8 @@ def _refuse_another_source(warehouse: Warehouse, requested: Requested, source: s
     """
     symbols, first, last = requested.symbols, requested.first, requested.last
     after = Between(last + timedelta(days=1), last + NEIGHBOURS)
-    with warehouse.snapshot():
-        before = warehouse.window(BARS, symbols, first, first, before=1)
-        later = warehouse.read(BARS, {"symbol": symbols, "session": after})
+    before = warehouse.window(BARS, symbols, first, first, before=1)
+    later = warehouse.read(BARS, {"symbol": symbols, "session": after})
     stored = pd.concat([before[before["session"] < pd.Timestamp(first)], later])
     staying = stored[stored["source"] != source]
     if len(staying):
@@ -135,17 +136,16 @@ def _replacements(requested: Requested, history: MarketHistory) -> list[Replacem
 def _verdicts(warehouse: Warehouse, requested: Requested) -> list[dg.AssetCheckResult]:
     """What the checks say of what is stored now."""
     symbols, sessions = requested.symbols, requested.sessions
-    with warehouse.snapshot():
-        stored = warehouse.window(BARS, symbols, requested.first, requested.last, before=1)
-        actions = warehouse.read(CORPORATE_ACTIONS, {"symbol": symbols})
-        coverage = warehouse.read(
-            COVERAGE,
-            {
-                "asset": "bars",
-                "symbol": symbols,
-                "session": Between(requested.first, requested.last),
-            },
-        )
+    stored = warehouse.window(BARS, symbols, requested.first, requested.last, before=1)
+    actions = warehouse.read(CORPORATE_ACTIONS, {"symbol": symbols})
+    coverage = warehouse.read(
+        COVERAGE,
+        {
+            "asset": "bars",
+            "symbol": symbols,
+            "session": Between(requested.first, requested.last),
+        },
+    )
     asked = stored[stored["session"] >= pd.Timestamp(requested.first)]
     lost = unexplained_gaps(coverage, symbols, sessions)
     gaps = explained_gaps(coverage, symbols, sessions)

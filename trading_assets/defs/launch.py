@@ -1,6 +1,8 @@
 """A run in this process, whose events can be watched as they happen."""
 
-from collections.abc import Callable, Iterable, Mapping
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dagster as dg
@@ -37,6 +39,21 @@ class Progress:
     materialized: int
 
 
+@contextmanager
+def _unexamined() -> Iterator[None]:
+    """Spare the garbage collector all that there is already: it will be there after, too.
+
+    A run makes a hundred thousand small things, and a collection that looks through a
+    code location and its libraries each time takes a tenth of it.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@_unexamined()
 def run_job(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,

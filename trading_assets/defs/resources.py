@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -100,11 +101,7 @@ class MarketDataResource(dg.ConfigurableResource[MarketData]):
 
             folder = Path(self.source.removeprefix(CSV)).expanduser()
             return CsvMarketData(folder, trading_calendar())
-        from trading_assets.adapters.market_data.simulated import (  # noqa: PLC0415 - only when used
-            SimulatedMarketData,
-        )
-
-        return SimulatedMarketData(self.seed, trading_calendar())
+        return _simulated_market(self.seed)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
@@ -163,6 +160,16 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "broker": BrokerResource(ledger=settings.ledger),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
     }
+
+
+@cache
+def _simulated_market(seed: int) -> MarketData:
+    """The market of *seed*: whoever draws it in this process, draws it once."""
+    from trading_assets.adapters.market_data.simulated import (  # noqa: PLC0415 - only when used
+        SimulatedMarketData,
+    )
+
+    return SimulatedMarketData(seed, trading_calendar())
 
 
 def check_market_data(source: str) -> None:

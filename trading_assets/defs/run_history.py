@@ -10,7 +10,9 @@ It overrides what Dagster does not promise to keep, so it serves `DAGSTER_VERSIO
 
 import logging
 import os
+import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, _GeneratorContextManager, contextmanager
@@ -53,13 +55,14 @@ from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import (
 from dagster._core.storage.sql import get_alembic_config, stamp_alembic_rev
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage, SqliteStorageConfig
-from dagster._serdes import ConfigurableClassData, serialize_value
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
+from trading_assets.defs.event_texts import EventTexts
 from trading_assets.errors import InvalidInput, StoreBusy
 
 DAGSTER_VERSION = "1.13.27"
@@ -73,6 +76,7 @@ RUN_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 """What the environment of every process that runs assets should say."""
 
 IDLE_RUNS = 16  # histories of single runs that stay open when nobody reads them
+SWITCH_PAUSE_SECONDS = 0.005
 WATCH_SECONDS = 0.25
 WATCH_EVENTS = 1000  # read at once, so that a long history never fills the memory
 JOURNAL_BYTES = 64 * 2**20  # what a write-ahead log may keep on disk once it is empty
@@ -207,10 +211,24 @@ def _held_engine(path: str) -> Engine:
 
 
 def _tune(connection: Any, _record: object) -> None:  # noqa: ANN401  # sqlite3 or a wrapper
+    _write_ahead(connection)
     # NORMAL: a killed process loses nothing, and a power cut the last moments at most.
-    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA journal_size_limit={JOURNAL_BYTES}")
+
+
+def _write_ahead(connection: Any) -> None:  # noqa: ANN401  # as above
+    """Switch a file to its journal for good, which SQLite does not wait for by itself."""
+    deadline = time.monotonic() + SQLITE_BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(SWITCH_PAUSE_SECONDS)
+        else:
+            return
 
 
 @cache
@@ -257,7 +275,7 @@ _INSERT_TAG = (
 
 def _event_rows(events: Iterable[EventLogEntry]) -> list[_EventRow]:
     """What Dagster's `_event_to_row` makes of *events*, as the driver takes it."""
-    envelope = _Envelope()
+    texts = EventTexts()
     rows: list[_EventRow] = []
     for event in events:
         of_dagster = event.dagster_event
@@ -265,7 +283,7 @@ def _event_rows(events: Iterable[EventLogEntry]) -> list[_EventRow]:
         rows.append(
             _EventRow(
                 run_id=event.run_id,
-                event=envelope.text(event),
+                event=texts.text(event),
                 dagster_event_type=of_dagster.event_type_value if of_dagster else None,
                 timestamp=_text_of_instant(event.timestamp),
                 step_key=of_dagster.step_key if of_dagster else event.step_key,
@@ -280,42 +298,6 @@ def _text_of_instant(timestamp: float) -> str:
     """How SQLAlchemy writes an instant into SQLite: in UTC, without saying so."""
     instant = datetime.fromtimestamp(timestamp, UTC).replace(tzinfo=None)
     return instant.isoformat(sep=" ", timespec="microseconds")
-
-
-class _Envelope:
-    """Events as Dagster serialises them; what neighbours share is serialised once.
-
-    The materializations of one output differ in what was materialized and when, and
-    everything around that is two thirds of the work.
-    """
-
-    def __init__(self) -> None:
-        self._shared: EventLogEntry | None = None
-        self._parts = ("", "", "")
-
-    def text(self, event: EventLogEntry) -> str:
-        """The same text as `serialize_value` of *event*."""
-        of_dagster = event.dagster_event
-        if of_dagster is None or not of_dagster.is_step_materialization:
-            return serialize_value(event)
-        shared = event._replace(
-            timestamp=0.0, dagster_event=of_dagster._replace(event_specific_data=None)
-        )
-        if shared != self._shared:
-            self._shared, self._parts = shared, self._split(serialize_value(shared))
-        before, between, after = self._parts
-        specific = serialize_value(of_dagster.event_specific_data)
-        return f"{before}{specific}{between}{float.__repr__(event.timestamp)}{after}"
-
-    def _split(self, text: str) -> tuple[str, str, str]:
-        # Quotes inside of values are escaped, so neither pattern can be in one.
-        before, key, rest = text.partition('"event_specific_data": null')
-        between, last_key, after = rest.rpartition('"timestamp": 0.0')
-        return (
-            before + key.removesuffix("null"),
-            between + last_key.removesuffix("0.0"),
-            after,
-        )
 
 
 def _is_mirrored(event: EventLogEntry) -> bool:

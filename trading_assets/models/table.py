@@ -119,6 +119,8 @@ class Table:
 
 
 def _cast(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
+    if dtype != "object" and values.dtype == dtype:
+        return values
     if dtype == "object":
         plain = values.astype(object)
         return plain if plain.notna().all() else plain.where(plain.notna(), None)  # pyright: ignore[reportArgumentType] - None is what an empty cell holds

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import psutil
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_spec import AssetCheckKey
@@ -36,6 +37,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trading_assets.defs import run_history
+from trading_assets.defs.event_texts import OWN_OF_MATERIALIZATION
 from trading_assets.defs.run_history import (
     IDLE_RUNS,
     RUN_ENVIRONMENT,
@@ -441,6 +443,38 @@ class TestTexts:
         texts = [row.event for row in run_history._event_rows([event, awkward, event])]
 
         assert texts == [serialize_value(e) for e in (event, awkward, event)]
+
+    def test_whatever_is_told_of_a_partition_is_written(self, story: Story) -> None:
+        event = next(e for e in story[0][1] if e.dagster_event_type in MATERIALIZED)
+        value = dg.MetadataValue
+        told = [
+            {"close": value.float(1 / 3), "rows": value.int(3)},
+            {"close": value.float(float("nan")), "best": value.float(float("inf"))},
+            {"close": value.float(float(np.float64(0.1)) * 1e300)},
+            {"action": value.text('a "quoted" €\n'), "none": value.text("")},
+            {'"odd" \\ name': value.md("| a |"), "chart": value.path("charts/a.png")},
+            {"many": value.json({"b": [1, None], "a": "x"}), "told": value.bool(True)},
+            {OWN_OF_MATERIALIZATION: value.text(OWN_OF_MATERIALIZATION)},
+            {},
+        ]
+        events = [with_metadata(event, metadata) for metadata in told]
+        other = with_metadata(event, {}, description=OWN_OF_MATERIALIZATION)
+
+        texts = [row.event for row in run_history._event_rows([*events, other, event])]
+
+        assert texts == [serialize_value(each) for each in (*events, other, event)]
+
+
+def with_metadata(
+    event: dg.EventLogEntry, metadata: dict[str, Any], description: str | None = None
+) -> dg.EventLogEntry:
+    """*event* of a materialization of which something else is told."""
+    of_dagster = event.dagster_event
+    assert of_dagster is not None
+    data = of_dagster.step_materialization_data
+    made = data.materialization._replace(metadata=metadata, description=description)
+    specific = data._replace(materialization=made)
+    return event._replace(dagster_event=of_dagster._replace(event_specific_data=specific))
 
 
 MATERIALIZED = (DagsterEventType.ASSET_MATERIALIZATION,)

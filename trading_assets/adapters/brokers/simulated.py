@@ -120,14 +120,15 @@ class SimulatedBroker(Broker):
 
     @override
     def rows(self, strategy: str, table: Table, sessions: Sequence[date]) -> pd.DataFrame:
-        standing = {entry.session for entry in self._chain(strategy).standing}
+        chain = self._chain(strategy).standing
+        standing = {entry.session for entry in chain}
         absent = [session for session in sessions if session not in standing]
         if absent:
             raise DataMissing(
                 f"{strategy} {self._lane}: {len(absent)} sessions from {absent[0]} to "
                 f"{absent[-1]} are not decided; materialize {strategy}/orders first"
             )
-        return self._ledger.rows(strategy, self._lane, table, sessions)
+        return self._ledger.rows(strategy, self._lane, table, sessions, chain)
 
     @override
     def decided(self, strategy: str) -> tuple[date, ...]:

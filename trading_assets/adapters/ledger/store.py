@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
@@ -146,7 +146,12 @@ class Ledger:
         walked = {record.session for record in records}
         laid_out = {name: _laid_out(name, of, book, walked) for name, of in rows.items()}
         recorded_at = datetime.now(UTC)
-        sessions = [{**asdict(r), **book, "recorded_at": recorded_at} for r in records]
+        names = [field.name for field in fields(SessionRecord)]
+        sessions = [
+            {name: getattr(record, name) for name in names}
+            | {**book, "recorded_at": recorded_at}
+            for record in records
+        ]
         try:
             with writing(self._engine) as connection:
                 _insert(connection, BOOK_SESSIONS, sessions)
@@ -166,7 +171,12 @@ class Ledger:
             ) from error
 
     def rows(
-        self, strategy: str, lane: str, table: Table, sessions: Sequence[date]
+        self,
+        strategy: str,
+        lane: str,
+        table: Table,
+        sessions: Sequence[date],
+        chain: Sequence[BookSession] | None = None,
     ) -> pd.DataFrame:
         """The current rows of some sessions, of *table*'s shape and in its key's order.
 
@@ -175,6 +185,7 @@ class Ledger:
             lane: Which of its books.
             table: One of those that the ledger keeps.
             sessions: In which they were made.
+            chain: The book's sessions, from who has asked for them already.
         """
         if not sessions:
             return table.empty()
@@ -185,8 +196,8 @@ class Ledger:
             stored.c.session.between(min(sessions), max(sessions)),
         )
         with self._engine.connect() as connection:
-            chain = _chain(connection, strategy, lane)
-            current = {book.session: book.generation for book in chain}
+            known = _chain(connection, strategy, lane) if chain is None else chain
+            current = {book.session: book.generation for book in known}
             found = connection.execute(
                 query.where(stored.c.generation.in_(set(current.values())))
             ).all()

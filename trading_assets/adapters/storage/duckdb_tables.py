@@ -35,10 +35,11 @@ READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 ALLOWED = {*READING, duckdb.StatementType.CREATE}
 
 
-class _Snapshot(local):
-    """The connection that a thread's questions go to, while it is in a snapshot."""
+class _Block(local):
+    """The connection that a thread uses while it is in a snapshot or a transaction."""
 
     connection: duckdb.DuckDBPyConnection | None = None
+    is_transaction: bool = False
 
 
 class DuckDbWarehouse(Warehouse):
@@ -62,22 +63,21 @@ class DuckDbWarehouse(Warehouse):
         self._path = path
         self._lock = FileLock(path, wait_seconds)
         self._query_seconds = query_seconds
-        self._snapshot = _Snapshot()
+        self._block = _Block()
 
     @override
     def replace(self, *replacements: Replacement) -> None:
-        if self._snapshot.connection is not None:
-            raise ValueError(f"{self._path}: nothing can be replaced in a snapshot")
         ready = [_conformed(replacement) for replacement in replacements]
-        with self._lock.exclusive():
-            if not self._path.exists():
-                self._make_file()
-            with self._connected(read_only=False) as connection:
-                connection.begin()
-                for replacement in ready:
-                    _make_room(connection, replacement.table, replacement.rows)
-                    _replace(connection, replacement)
-                connection.commit()
+        with self._writing() as connection:
+            for replacement in ready:
+                _make_room(connection, replacement.table, replacement.rows)
+                _replace(connection, replacement)
+
+    @override
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._writing() as connection, self._all_on(connection, is_transaction=True):
+            yield
 
     @override
     def read(
@@ -129,19 +129,44 @@ class DuckDbWarehouse(Warehouse):
     @override
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        with self._reading() as connection:
-            before = self._snapshot.connection
-            self._snapshot.connection = connection
-            try:
-                yield
-            finally:
-                self._snapshot.connection = before
+        within = self._block.is_transaction
+        with self._reading() as connection, self._all_on(connection, is_transaction=within):
+            yield
+
+    @contextmanager
+    def _all_on(
+        self, connection: duckdb.DuckDBPyConnection | None, *, is_transaction: bool
+    ) -> Iterator[None]:
+        """Have all that this thread asks, or replaces, go to *connection*."""
+        block = self._block
+        before = block.connection, block.is_transaction
+        block.connection, block.is_transaction = connection, is_transaction
+        try:
+            yield
+        finally:
+            block.connection, block.is_transaction = before
+
+    @contextmanager
+    def _writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in a transaction, which is kept if the block ends well."""
+        if self._block.connection is not None:
+            if not self._block.is_transaction:
+                raise ValueError(f"{self._path}: nothing can be replaced in a snapshot")
+            yield self._block.connection
+            return
+        with self._lock.exclusive():
+            if not self._path.exists():
+                self._make_file()
+            with self._connected(read_only=False) as connection:
+                connection.begin()
+                yield connection
+                connection.commit()
 
     @contextmanager
     def _reading(self) -> Iterator[duckdb.DuckDBPyConnection | None]:
         """A connection that cannot write; None as long as there is no file."""
-        if self._snapshot.connection is not None:
-            yield self._snapshot.connection
+        if self._block.connection is not None:
+            yield self._block.connection
             return
         if not self._path.exists():
             yield None

@@ -66,7 +66,18 @@ class Warehouse(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """Answer all that is asked in a block from one state of the store.
 
-        Many questions are answered sooner in one block. Nothing can be replaced in it.
+        Many questions are answered sooner in one block. Nothing can be replaced in it,
+        and no transaction can begin.
+
+        Raises:
+            StoreBusy: If the store is not free in time.
+        """
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Have the store to oneself: what is replaced in a block is kept when it ends.
+
+        All of it or, if the block raises, nothing; questions in it see what was replaced.
 
         Raises:
             StoreBusy: If the store is not free in time.
