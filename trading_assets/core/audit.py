@@ -40,6 +40,23 @@ def cash_differences(
     return found[found["difference"].abs() > CENT]
 
 
+def began_with(
+    portfolio: pd.DataFrame, cash_faults: pd.DataFrame, capital: float
+) -> float | None:
+    """Another capital than *capital*, if that alone explains what `cash_differences` found.
+
+    Args:
+        portfolio: `portfolio` rows of which the cash was explained.
+        cash_faults: What was found in them.
+        capital: What they were held against, account currency.
+    """
+    difference = cash_faults["difference"]
+    if not len(portfolio) or len(difference) < len(portfolio):
+        return None
+    shift = float(difference.iloc[0])
+    return capital + shift if (difference - shift).abs().max() <= CENT else None
+
+
 def share_differences(
     positions: pd.DataFrame, fills: pd.DataFrame, book_events: pd.DataFrame
 ) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from trading_assets.defs.coverage import require, waiting
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import tell, tell_rows
+from trading_assets.errors import DataMissing, InvalidInput
 from trading_assets.models.order import OrderStatus
 from trading_assets.models.tables import (
     BARS,
@@ -128,8 +129,8 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
                 symbols=lane.symbols,
                 version=lane.analyst.version_hash,
             )
-            # What is held beyond the universe must still be marked, and split when it is.
-            require(warehouse, asked, asset="bars", symbols=tuple(symbols))
+            require(warehouse, asked, asset="bars", symbols=lane.symbols)
+            _require_marks(market, lane, warehouse, asked, held)
             if volatility_indicator(lane.spec.sizing):
                 version = market.indicators_version
                 require(
@@ -153,6 +154,33 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
             )
 
     return shown
+
+
+def _require_marks(
+    market: Market,
+    lane: Lane,
+    warehouse: Warehouse,
+    asked: Requested,
+    held: Sequence[str],
+) -> None:
+    """What is held beyond the universe must still be marked, and split when it is.
+
+    Raises:
+        InvalidInput: If nobody gets bars of it any more; no waiting brings them.
+    """
+    beyond = tuple(sorted(set(held).difference(lane.symbols)))
+    stranded = set(beyond).difference(market.symbols)
+    try:
+        if beyond:
+            require(warehouse, asked, asset="bars", symbols=beyond)
+    except DataMissing as missing:
+        if not stranded:
+            raise
+        raise InvalidInput(
+            f"{lane.name} holds, or has orders for, {', '.join(sorted(stranded))}, and no "
+            "strategy's universe has it any more, so there are no bars to mark or sell it "
+            f"by: put it back into the universe until it is sold ({missing})"
+        ) from missing
 
 
 def _volatility(lane: Lane, warehouse: Warehouse, within: dict) -> pd.DataFrame | None:

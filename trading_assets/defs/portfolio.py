@@ -6,6 +6,7 @@ import pandas as pd
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.storage.port import Replacement, Warehouse
 from trading_assets.core.audit import (
+    began_with,
     cash_differences,
     equity_differences,
     share_differences,
@@ -87,9 +88,14 @@ def portfolio_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
         tell(context, requested, rows, TOLD)
         tell_rows(context, requested, "positions", positions[SHOWN])
         stale = positions.loc[positions["is_stale"], ["session", "symbol", "close"]]
-        faults = _faults(lane, broker, requested, rows, positions)
+        faults, why = _faults(lane, broker, requested, rows, positions)
+        if why:
+            context.log.error(why)
         return dg.MaterializeResult(
-            check_results=[check("balances", faults), check("marks", stale, warns=True)]
+            check_results=[
+                check("balances", faults, metadata={"why": why} if why else None),
+                check("marks", stale, warns=True),
+            ]
         )
 
     return portfolio
@@ -101,16 +107,24 @@ def _faults(
     requested: Requested,
     portfolio: pd.DataFrame,
     positions: pd.DataFrame,
-) -> pd.DataFrame:
-    """Everything about the requested sessions that fills and events do not explain."""
+) -> tuple[pd.DataFrame, str]:
+    """What of the requested sessions fills and events do not explain; why, if we know."""
     since = lane.calendar.between(lane.start, requested.last)
     fills, events = (broker.rows(lane.name, table, since) for table in (FILLS, BOOK_EVENTS))
     last = positions[positions["session"] == pd.Timestamp(requested.last)]
+    capital = lane.spec.capital
+    cash = cash_differences(portfolio, fills, events, capital)
     found = [
-        cash_differences(portfolio, fills, events, lane.spec.capital),
+        cash,
         share_differences(last, fills, events),
         equity_differences(portfolio, positions),
     ]
-    return (
-        pd.concat([own for own in found if len(own)]) if any(map(len, found)) else found[0]
+    faults = pd.concat([own for own in found if len(own)] or [cash])
+    began = began_with(portfolio, cash, capital)
+    if began is None:
+        return faults, ""
+    return faults, (
+        f"the book began with {began:,.2f}, and the strategy's file says {capital:,.2f}: "
+        f"trading-assets backfill --strategy {lane.name} --from {lane.start} walks all of "
+        "it with what the file says"
     )

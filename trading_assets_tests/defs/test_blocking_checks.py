@@ -13,9 +13,11 @@ import pytest
 from trading_assets.adapters.analysts.rules import RulesAnalyst
 from trading_assets.adapters.market_data.csv_files import CsvMarketData
 from trading_assets.adapters.market_data.port import MarketHistory
+from trading_assets.adapters.storage.port import Replacement
 from trading_assets.defs import indicators
+from trading_assets.models.tables import COVERAGE
 from trading_assets.sessions import trading_calendar
-from trading_assets_tests.defs.world import CROSS, World, made_by, verdicts
+from trading_assets_tests.defs.world import CROSS, World, faults_of, made_by, verdicts
 
 type Spoiling = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -152,6 +154,61 @@ def test_a_book_that_does_not_balance_stops_the_performance(
     assert not result.success
     assert not verdicts(result)["cross/portfolio:balances"]
     assert made_by(result) == {"cross/orders", "cross/fills", "cross/portfolio"}
+
+
+def test_a_changed_capital_is_named_and_a_backfill_applies_it(
+    history: World, tmp_path: Path
+) -> None:
+    world = history.copied(tmp_path / "world")
+    world.write_strategy(CROSS.replace("capital: 50000", "capital: 80000"), "s0.yaml")
+    last = world.lane_sessions[-1]
+
+    result = world.make_book("cross", last, last)
+
+    assert not result.success
+    (verdict,) = [
+        own for own in result.get_asset_check_evaluations() if own.check_name == "balances"
+    ]
+    assert str(verdict.metadata["why"].value).startswith(
+        "the book began with 50,000.00, and the strategy's file says 80,000.00: "
+        "trading-assets backfill --strategy cross --from 2024-02-01"
+    )
+
+    world.backfilled("cross", world.lane_sessions[0], last)
+    portfolio = world.tables()["portfolio"]
+    assert portfolio["equity"].iloc[0] == pytest.approx(80_000, rel=0.01)
+
+
+def test_what_is_held_and_in_no_universe_any_more_is_named(
+    history: World, tmp_path: Path
+) -> None:
+    world = history.copied(tmp_path / "world")
+    positions = world.tables()["positions"]
+    held = positions.loc[positions["symbol"] == "BBB", "session"].dt.date.iloc[0]
+    after = world.lane_sessions[world.lane_sessions.index(held) + 1]
+    fewer = CROSS.replace("universe: [AAA, BBB, CCC]", "universe: [AAA, CCC]")
+    world.write_strategy(fewer, "s0.yaml")
+    world.warehouse.replace(
+        Replacement(
+            COVERAGE,
+            pd.DataFrame(
+                {
+                    "asset": ["bars"],
+                    "strategy": [""],
+                    "symbol": ["BBB"],
+                    "session": [pd.Timestamp(after)],
+                }
+            ),
+            COVERAGE.empty(),
+        )
+    )
+
+    result = world.make_book("cross", after, after)
+
+    assert not result.success
+    assert "cross holds, or has orders for, BBB, and no strategy's universe" in faults_of(
+        result
+    )
 
 
 @pytest.fixture(scope="module")

@@ -194,6 +194,48 @@ class WarehouseContract:
         assert cells_of(warehouse.read(BARS)) == [(AAPL, DAYS[0], 2.0)]
         assert list(warehouse.read(INDICATORS)["rsi_14"]) == [50.0]
 
+    def test_a_transaction_is_kept_when_its_block_ends(self, warehouse: Warehouse) -> None:
+        with warehouse.transaction():
+            put(warehouse, (AAPL, DAYS[0], 1.0))
+            put(warehouse, (AAPL, DAYS[0], 2.0), (MSFT, DAYS[0], 3.0))
+            within = cells_of(warehouse.read(BARS))
+            with warehouse.snapshot():
+                again = cells_of(warehouse.window(BARS, [AAPL], DAYS[0], DAYS[0], before=0))
+
+        kept = [(AAPL, DAYS[0], 2.0), (MSFT, DAYS[0], 3.0)]
+        assert within == kept
+        assert again == kept[:1]
+        assert cells_of(warehouse.read(BARS)) == kept
+
+    def test_a_transaction_that_fails_leaves_what_was(self, warehouse: Warehouse) -> None:
+        def fails() -> None:
+            with warehouse.transaction():
+                put(warehouse, (AAPL, DAYS[0], 2.0), (MSFT, DAYS[0], 3.0))
+                raise LookupError
+
+        put(warehouse, (AAPL, DAYS[0], 1.0))
+
+        with pytest.raises(LookupError):
+            fails()
+
+        assert cells_of(warehouse.read(BARS)) == [(AAPL, DAYS[0], 1.0)]
+        put(warehouse, (MSFT, DAYS[1], 4.0))
+        assert len(warehouse.read(BARS)) == 2
+
+    def test_nothing_is_replaced_in_a_snapshot(self, warehouse: Warehouse) -> None:
+        put(warehouse, (AAPL, DAYS[0], 1.0))
+
+        with warehouse.snapshot():
+            with pytest.raises(ValueError, match="nothing can be replaced in a snapshot"):
+                put(warehouse, (AAPL, DAYS[0], 2.0))
+            with (
+                pytest.raises(ValueError, match="nothing can be replaced in a snapshot"),
+                warehouse.transaction(),
+            ):
+                raise AssertionError
+
+        assert cells_of(warehouse.read(BARS)) == [(AAPL, DAYS[0], 1.0)]
+
     @pytest.mark.parametrize(
         "names",
         [
