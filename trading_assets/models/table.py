@@ -22,6 +22,9 @@ SQL_TYPES: Mapping[type, str] = {
     str: "VARCHAR",
     StrEnum: "VARCHAR",
 }
+AS_THEY_ARE = {"bool", "int64", "Int64", "float64", "datetime64[ns]"}
+"""Types of which a column needs no look: others may hold what its type does not say."""
+
 FRAME_TYPES: Mapping[str, str] = {
     "BOOLEAN": "bool",
     "BIGINT": "int64",
@@ -119,7 +122,7 @@ class Table:
 
 
 def _cast(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
-    if dtype != "object" and values.dtype == dtype:
+    if values.dtype == dtype and dtype in AS_THEY_ARE:
         return values
     if dtype == "object":
         plain = values.astype(object)

@@ -223,8 +223,9 @@ def _make_room(
 
 def _replace(connection: duckdb.DuckDBPyConnection, replacement: Replacement) -> None:
     table, rows = replacement.table, replacement.rows
-    connection.register("given", replacement.partitions)
-    connection.register("incoming", rows)
+    # Copies, for DuckDB cannot take a view that runs backwards through another frame.
+    connection.register("given", replacement.partitions.copy())
+    connection.register("incoming", rows.copy())
     try:
         _refuse_strays(connection, table)
     except duckdb.ConversionException as error:

@@ -26,6 +26,9 @@ from trading_assets.models.tables import (
 
 EXAMPLES = 80 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 8
 DAYS = [date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)]
+COPIED_LATE = ("mode.copy_on_write", True)
+"""What pandas-ta switches on for the whole process that imports it."""
+
 AAPL = "AAPL"
 MSFT = "MSFT"
 
@@ -102,6 +105,18 @@ class WarehouseContract:
         names = rows[list(table.partition)]
 
         warehouse.replace(Replacement(table, names, rows.iloc[::-1]))
+
+        pd.testing.assert_frame_equal(warehouse.read(table), rows)
+
+    @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+    def test_rows_may_come_as_views_of_others(
+        self, warehouse: Warehouse, table: Table
+    ) -> None:
+        rows = rows_of(table)
+        with pd.option_context(*COPIED_LATE):
+            backwards = rows.iloc[::-1]
+            names = backwards[list(table.partition)]
+            warehouse.replace(Replacement(table, names, backwards))
 
         pd.testing.assert_frame_equal(warehouse.read(table), rows)
 
