@@ -21,7 +21,8 @@ from trading_assets_tests.defs.world import CROSS, World
 HOST = "127.0.0.1"
 ENDS_WITHIN_SECONDS = 25
 SECRET = "nobody may read this"  # noqa: S105 - it is not one
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 NARROW_PX = 700
 
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
