@@ -41,6 +41,7 @@ LAST = date(2024, 2, 9) if IS_LONG else date(2024, 2, 20)
 STRATEGY = CROSS.replace("draw: none", "draw: all") if IS_LONG else CROSS
 BOOKS = (ORDERS, ORDER_EVENTS, FILLS, BOOK_EVENTS, TRADES, POSITIONS, PORTFOLIO)
 SEED = 20240102
+POLL_SECONDS = 0.01
 
 
 @dataclass
@@ -58,10 +59,11 @@ class Story:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, float]:
-    """A world that was left in peace, and how long its backfill took."""
+    """A world that was left in peace, and how long its runs took."""
     world = World.made(tmp_path_factory.mktemp("undisturbed"), strategies=[STRATEGY])
-    began = time.monotonic()
     with child(world) as process:
+        wait_for_a_run(world, process, before=0)
+        began = time.monotonic()
         _, said = process.communicate()
     assert process.returncode == 0, said
     return world, time.monotonic() - began
@@ -80,7 +82,7 @@ def killed(
             home = tmp_path_factory.mktemp("killed")
             story.worlds.append(World.made(home, strategies=[STRATEGY]))
         world, is_last = story.worlds[-1], len(story.found) == KILLS
-        moment = None if is_last else chance.uniform(0.3, 1.0) * whole_seconds
+        moment = None if is_last else chance.uniform(0.0, 0.8) * whole_seconds
         is_done = lived(world, moment)
         if not is_done:
             tables = world.tables()
@@ -90,8 +92,10 @@ def killed(
 
 
 def lived(world: World, seconds: float | None) -> bool:
-    """Run a backfill, kill it after *seconds*; whether it was done before that."""
+    """Run a backfill, kill it so long after its first run began; whether it was done."""
+    before = runs_of(world)
     with child(world) as process:
+        wait_for_a_run(world, process, before)
         try:
             _, said = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -99,6 +103,17 @@ def lived(world: World, seconds: float | None) -> bool:
             return False
     assert process.returncode == 0, said
     return True
+
+
+def wait_for_a_run(world: World, process: "subprocess.Popen[str]", before: int) -> None:
+    """Return once the backfill has begun a run, or has ended without one."""
+    while runs_of(world) == before and process.poll() is None:
+        time.sleep(POLL_SECONDS)
+
+
+def runs_of(world: World) -> int:
+    """How many runs the history of *world* knows."""
+    return len(list((world.home / "dagster" / "history" / "runs").glob("*-*.db")))
 
 
 def child(world: World) -> "subprocess.Popen[str]":
