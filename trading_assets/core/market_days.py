@@ -39,6 +39,8 @@ class MarketDays:
         levels: Sessions by symbols by `LEVELS`.
         volatility: Sessions by symbols, annual; NaN where it was not asked for.
         actions: Per session, what happens before its open, in the order it happens.
+        uncovered: Sessions of symbols of which it is not known whether there was a bar;
+            the walk refuses to go through one with such a symbol in the book.
     """
 
     sessions: tuple[date, ...]
@@ -51,6 +53,7 @@ class MarketDays:
     levels: Floats
     volatility: Floats
     actions: Mapping[int, Sequence[tuple[str, ActionKind, float]]]
+    uncovered: frozenset[tuple[date, str]] = frozenset()
 
     def candle(self, day: int, symbol: str) -> Candle | None:
         """The bar of *symbol* on day number *day*, or None."""
@@ -105,6 +108,7 @@ def market_days(
     signals: pd.DataFrame,
     volatility: pd.DataFrame | None,
     calendar: TradingCalendar,
+    uncovered: frozenset[tuple[date, str]] = frozenset(),
 ) -> MarketDays:
     """Arrange frames of a range for the walk.
 
@@ -115,6 +119,7 @@ def market_days(
             sessions are passed over.
         volatility: Columns symbol, session and volatility; None when sizing needs none.
         calendar: Of the exchange, for the instants of open and close.
+        uncovered: See `MarketDays`.
     """
     ordered = tuple(sorted(symbols))
     grid = _Grid(
@@ -134,6 +139,7 @@ def market_days(
         levels=grid.fill(signals, LEVELS),
         volatility=_volatility(grid, volatility),
         actions=_by_day(grid, actions),
+        uncovered=uncovered,
     )
 
 

@@ -16,6 +16,7 @@ from trading_assets.core.deciding import Plan, decide, order_rows
 from trading_assets.core.exchange import Log, Row, SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays
+from trading_assets.errors import DataMissing
 from trading_assets.models.order import Leg, OrderType, TimeInForce
 
 GENESIS = ""
@@ -137,9 +138,20 @@ def symbols_concerned(plan: Plan, held: Iterable[str]) -> tuple[str, ...]:
 def link(
     plan: Plan, days: MarketDays, day: int, previous: str, symbols: Sequence[str]
 ) -> str:
-    """Hash of the book after day number *day*, given the hash before it."""
+    """Hash of the book after day number *day*, given the hash before it.
+
+    Raises:
+        DataMissing: If it is not known whether one of *symbols* had a bar.
+    """
+    session = days.sessions[day]
+    if days.uncovered and (gone := [s for s in symbols if (session, s) in days.uncovered]):
+        raise DataMissing(
+            f"{plan.spec.name} holds, or has orders for, {', '.join(gone)}, and bars was "
+            f"never materialized for {session}|{gone[0]}: what no strategy's universe has "
+            "any more must be put back into one until it is sold"
+        )
     content = hashlib.blake2b(digest_size=16)
-    head = (previous, plan.rules_hash, days.sessions[day].isoformat())
+    head = (previous, plan.rules_hash, session.isoformat())
     content.update("|".join(head).encode())
     content.update(days.digest(day, symbols))
     return content.hexdigest()

@@ -16,7 +16,7 @@ from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.storage.port import Between, Warehouse
 from trading_assets.core.charting import bars_for_chart
 from trading_assets.core.indicators import bars_needed
-from trading_assets.defs.coverage import missing
+from trading_assets.defs.coverage import first_outdated, missing
 from trading_assets.defs.jobs import (
     BACKFILL,
     BOOK,
@@ -135,16 +135,17 @@ class Backfill:
         lane = self.lane
         wanted = tuple(sorted(symbols)) or lane.symbols
         shown = wanted if symbols else self.market.symbols
-        changed = self._changed_bars(first, last, shown)
-        first, last = self._reached(first, last, changed)
-        yield from self._market_parts(first, last, shown, changed)
+        yield from self._changed_bars(first, last, shown)
+        first, last = self._reached(first, last)
+        viewed = self._viewed(first, last, wanted)
+        yield from self._absent_indicators(first, last, sorted({*shown, *viewed}))
         assets = [name for name in VIEW if with_charts or name not in CHARTS]
         yield from self._chunks(
             view_job_name(lane.name),
             map(lane.key, assets),
             first,
             last,
-            wanted,
+            viewed,
             lane.symbols,
         )
         yield from self._book_parts(first, last)
@@ -164,8 +165,8 @@ class Backfill:
 
     def _changed_bars(
         self, first: date, last: date, symbols: Sequence[str]
-    ) -> pd.DataFrame:
-        """Session and symbol of bars that are not stored as their source has them now.
+    ) -> Iterator[Part]:
+        """Bars that are not stored as their source has them now.
 
         Looks back to the longest window: what was never made, was restated, or came late.
         """
@@ -186,38 +187,50 @@ class Backfill:
             [(symbol, last) for symbol in told.unreadable], columns=pd.Index(key)
         )
         unread["session"] = pd.to_datetime(unread["session"])
-        return pd.concat([both.loc[differs, key], unread], ignore_index=True)
-
-    def _reached(self, first: date, last: date, changed: pd.DataFrame) -> tuple[date, date]:
-        """The range, and with it all that has been made from bars that have changed."""
-        decided = self.broker.decided(self.lane.name)
-        if changed.empty or not decided:
-            return first, last
-        since = max(changed["session"].min().date(), self.lane.start)
-        if since > decided[-1]:
-            return first, last
-        return min(first, since), max(last, decided[-1])
-
-    def _market_parts(
-        self, first: date, last: date, symbols: Sequence[str], changed: pd.DataFrame
-    ) -> Iterator[Part]:
-        """Bars that have changed, and the indicators that are missing or rest on them."""
-        calendar = self.lane.calendar
+        changed = pd.concat([both.loc[differs, key], unread], ignore_index=True)
         if len(changed):
             own = sorted(set(changed["symbol"]))
             days = changed["session"].dt.date
             yield from self._market_range("bars", days.min(), days.max(), own)
+
+    def _reached(self, first: date, last: date) -> tuple[date, date]:
+        """The range, and with it all of the book that rests on bars that have changed.
+
+        Whoever stored the change has marked what rests on it, of this lane too.
+        """
+        lane, broker = self.lane, self.broker
+        stored = (*broker.decided(lane.name), *broker.superseded(lane.name))
+        if not stored:
+            return first, last
+        end = max(stored)
+        since = first_outdated(self.warehouse, lane.name, lane.symbols, lane.start, end)
+        if since is None:
+            return first, last
+        return min(first, since), max(last, end)
+
+    def _absent_indicators(
+        self, first: date, last: date, symbols: Sequence[str]
+    ) -> Iterator[Part]:
+        """Indicators that are missing, older than their code, or than their bars."""
         absent = missing(
             self.warehouse,
-            calendar.between(first, last),
+            self.lane.calendar.between(first, last),
             symbols,
             asset="indicators",
             version=self.market.indicators_version,
         )
-        if len(changed):
-            absent += calendar.between(max(first, changed["session"].min().date()), last)
         if absent:
             yield from self._market_range("indicators", min(absent), max(absent), symbols)
+
+    def _viewed(self, first: date, last: date, wanted: Sequence[str]) -> Sequence[str]:
+        """The symbols *wanted*, and those whose signals rest on bars that have changed."""
+        name = self.lane.name
+        touched = (
+            symbol
+            for symbol in self.lane.symbols
+            if first_outdated(self.warehouse, name, [symbol], first, last)
+        )
+        return sorted({*wanted, *touched})
 
     def _market_range(
         self, asset: str, first: date, last: date, symbols: Sequence[str]

@@ -14,7 +14,7 @@ from trading_assets.core.bar_checks import (
     unexplained_gaps,
     vanished_bars,
 )
-from trading_assets.defs.coverage import reaching_out
+from trading_assets.defs.coverage import outdated, reaching_out
 from trading_assets.defs.lanes import MARKET, OWNERS, Market
 from trading_assets.defs.partitions import Requested
 from trading_assets.defs.telling import check, tell
@@ -79,7 +79,9 @@ def bars_asset(market: Market) -> dg.AssetsDefinition:
             )
             with warehouse.transaction():
                 _refuse_another_source(warehouse, requested, market_data.source)
-                warehouse.replace(*_replacements(requested, history))
+                replacements = _replacements(requested, history)
+                coverage = replacements[-1].rows
+                warehouse.replace(outdated(warehouse, coverage), *replacements)
                 verdicts = _verdicts(warehouse, requested)
         for remark in history.remarks:
             context.log.warning(remark)

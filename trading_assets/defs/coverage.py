@@ -17,6 +17,13 @@ from trading_assets.defs.partitions import Requested
 from trading_assets.errors import DataMissing, MarketDataUnreadable, StoreBusy
 from trading_assets.models.bar import CoverageStatus
 from trading_assets.models.tables import COVERAGE
+from trading_assets.sessions import LAST_DAY
+
+OUTDATED = "outdated"
+"""In the place of a version: made once, and of bars that have changed since."""
+
+RESTING = ["indicators", "signals"]
+"""Assets whose rows are made from bars."""
 
 RETRIES = 3
 FIRST_RETRY_SECONDS = 5
@@ -51,6 +58,56 @@ def covered(
     return Replacement(COVERAGE, partitions, coverage)
 
 
+def outdated(warehouse: Warehouse, told: pd.DataFrame) -> Replacement:
+    """`coverage` of what rests on bars that are about to change: to be made again.
+
+    Once the new bars are stored nobody could tell that a change was one, so it is marked
+    with them, for every strategy and to the end: whoever requires a version finds none.
+
+    Args:
+        warehouse: With the bars as they were.
+        told: `coverage` rows of the bars that are about to be stored.
+    """
+    key, says = ["symbol", "session"], ["status", "content_hash"]
+    bars = {"asset": "bars", "symbol": sorted(set(told["symbol"]))}
+    within = {"session": Between(told["session"].min(), told["session"].max())}
+    stored = (
+        warehouse.read(COVERAGE, bars | within, columns=[*key, *says])
+        if len(told)
+        else COVERAGE.empty()[[*key, *says]]
+    )
+    both = told[[*key, *says]].merge(stored, how="left", on=key, suffixes=("", "_stored"))
+    was = both[[f"{name}_stored" for name in says]].to_numpy()
+    since = both[(both[says] != was).any(axis=1)].groupby("symbol")["session"].min()
+    resting = COVERAGE.empty()
+    if len(since):
+        later = Between(since.min().date(), LAST_DAY)
+        where = {"asset": RESTING, "symbol": list(since.index), "session": later}
+        resting = warehouse.read(COVERAGE, where)
+    changed = pd.to_datetime(resting["symbol"].map(since))
+    is_touched = resting["session"] >= changed
+    rows = resting[is_touched].assign(
+        content_hash=OUTDATED,
+        reason="bars have changed since " + changed[is_touched].dt.strftime("%Y-%m-%d"),
+    )
+    return Replacement(COVERAGE, rows[list(COVERAGE.partition)], rows)
+
+
+def first_outdated(
+    warehouse: Warehouse, strategy: str, symbols: Sequence[str], first: date, last: date
+) -> date | None:
+    """The first session of a range of which a strategy's signals rest on older bars."""
+    where = {
+        "asset": "signals",
+        "strategy": strategy,
+        "symbol": list(symbols),
+        "session": Between(first, last),
+        "content_hash": OUTDATED,
+    }
+    sessions = warehouse.read(COVERAGE, where, columns=["session"])["session"]
+    return sessions.min().date() if len(sessions) else None
+
+
 def require(
     warehouse: Warehouse,
     requested: Requested,
@@ -72,7 +129,7 @@ def require(
         DataMissing: Naming the partitions that were never made.
     """
     wanted = requested.symbols if symbols is None else symbols
-    never = _never(
+    never = never_made(
         warehouse,
         requested.sessions if window is None else window,
         wanted,
@@ -105,7 +162,7 @@ def missing(
         version: Of which it must have been made; None for any.
         statuses: Of coverage that is settled; None for any, also of gaps.
     """
-    never = _never(
+    never = never_made(
         warehouse,
         sessions,
         symbols,
@@ -117,14 +174,14 @@ def missing(
     return sorted({day.date() for day, _ in never})
 
 
-def _never(
+def never_made(
     warehouse: Warehouse,
     sessions: Sequence[date],
     symbols: Sequence[str],
     *,
     asset: str,
-    strategy: str,
-    version: str | None,
+    strategy: str = "",
+    version: str | None = None,
     statuses: Sequence[str] | None = None,
 ) -> pd.MultiIndex:
     """Session and symbol of what has no coverage, or one of another version or status."""

@@ -11,11 +11,10 @@ from trading_assets.adapters.brokers.port import Market as MarketOf
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.market_days import MarketDays, market_days
 from trading_assets.core.sizing import volatility_indicator
-from trading_assets.defs.coverage import require, waiting
+from trading_assets.defs.coverage import never_made, require, waiting
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import tell, tell_rows
-from trading_assets.errors import DataMissing, InvalidInput
 from trading_assets.models.order import OrderStatus
 from trading_assets.models.tables import (
     BARS,
@@ -130,7 +129,7 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
                 version=lane.analyst.version_hash,
             )
             require(warehouse, asked, asset="bars", symbols=lane.symbols)
-            _require_marks(market, lane, warehouse, asked, held)
+            beyond = sorted(set(held).difference(lane.symbols))
             if volatility_indicator(lane.spec.sizing):
                 version = market.indicators_version
                 require(
@@ -151,36 +150,20 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
                 signals=warehouse.read(SIGNALS, {**within, "strategy": lane.name}),
                 volatility=_volatility(lane, warehouse, within),
                 calendar=lane.calendar,
+                uncovered=_uncovered(warehouse, asked, beyond),
             )
 
     return shown
 
 
-def _require_marks(
-    market: Market,
-    lane: Lane,
-    warehouse: Warehouse,
-    asked: Requested,
-    held: Sequence[str],
-) -> None:
-    """What is held beyond the universe must still be marked, and split when it is.
-
-    Raises:
-        InvalidInput: If nobody gets bars of it any more; no waiting brings them.
-    """
-    beyond = tuple(sorted(set(held).difference(lane.symbols)))
-    stranded = set(beyond).difference(market.symbols)
-    try:
-        if beyond:
-            require(warehouse, asked, asset="bars", symbols=beyond)
-    except DataMissing as missing:
-        if not stranded:
-            raise
-        raise InvalidInput(
-            f"{lane.name} holds, or has orders for, {', '.join(sorted(stranded))}, and no "
-            "strategy's universe has it any more, so there are no bars to mark or sell it "
-            f"by: put it back into the universe until it is sold ({missing})"
-        ) from missing
+def _uncovered(
+    warehouse: Warehouse, asked: Requested, symbols: Sequence[str]
+) -> frozenset[tuple[date, str]]:
+    """Sessions of *symbols* of which nobody has said whether there was a bar."""
+    if not symbols:
+        return frozenset()
+    never = never_made(warehouse, asked.sessions, symbols, asset="bars")
+    return frozenset((day.date(), symbol) for day, symbol in never)
 
 
 def _volatility(lane: Lane, warehouse: Warehouse, within: dict) -> pd.DataFrame | None:

@@ -13,6 +13,7 @@ from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.defs.books import unwritten
 from trading_assets.defs.charts import MOUNT
+from trading_assets.defs.coverage import first_outdated
 from trading_assets.defs.lanes import OWNERS, Lane
 from trading_assets.defs.telling import rounded
 from trading_assets.errors import BookSuperseded, DataMissing
@@ -65,6 +66,7 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
         owners=OWNERS,
     )
     def performance(
+        context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         broker: dg.ResourceParam[Broker],
         chart_store: dg.ResourceParam[ChartStore],
@@ -82,6 +84,8 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
             for table in (PORTFOLIO, POSITIONS, TRADES, FILLS, ORDERS)
         )
         _must_be_whole(lane, broker, warehouse)
+        if remark := _rests_on_older_bars(lane, warehouse, portfolio):
+            context.log.warning(remark)
         benchmark = _benchmark(lane, warehouse, portfolio)
         figures = performance_of(
             portfolio, trades, fills, capital=lane.spec.capital, benchmark=benchmark
@@ -119,6 +123,7 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
                     f"[open the tear sheet]({MOUNT}/{tear_sheet_path(lane.name)})"
                 ),
                 **_told(figures),
+                **({"remark": remark} if remark else {}),
             }
         )
 
@@ -161,6 +166,22 @@ def _must_be_whole(lane: Lane, broker: Broker, warehouse: Warehouse) -> None:
             f"{lane.name}/portfolio was not materialized for {where}; run trading-assets "
             f"backfill --strategy {lane.name} --from {absent[0] if absent else lane.start}"
         )
+
+
+def _rests_on_older_bars(lane: Lane, warehouse: Warehouse, portfolio: pd.DataFrame) -> str:
+    """What to say of a book that was decided on bars as they were; empty if it was not.
+
+    An evening decides on what is known then. That a bar came late, or was restated, is
+    no reason to refuse its record, and every reason to tell.
+    """
+    first, last = (portfolio["session"].iloc[at].date() for at in (0, -1))
+    since = first_outdated(warehouse, lane.name, lane.symbols, first, last)
+    if since is None:
+        return ""
+    return (
+        f"bars have changed since the signals from {since} on were made: trading-assets "
+        f"backfill --strategy {lane.name} --from {since} makes them from today's"
+    )
 
 
 def _benchmark(

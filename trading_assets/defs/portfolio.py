@@ -85,10 +85,10 @@ def portfolio_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                 Replacement(PORTFOLIO, partitions, rows),
                 Replacement(POSITIONS, partitions, positions),
             )
+            faults, why = _faults(lane, broker, requested, rows, positions)
         tell(context, requested, rows, TOLD)
         tell_rows(context, requested, "positions", positions[SHOWN])
         stale = positions.loc[positions["is_stale"], ["session", "symbol", "close"]]
-        faults, why = _faults(lane, broker, requested, rows, positions)
         if why:
             context.log.error(why)
         return dg.MaterializeResult(

@@ -77,6 +77,7 @@ RUN_ENVIRONMENT: Mapping[str, str] = MappingProxyType(
 
 IDLE_RUNS = 16  # histories of single runs that stay open when nobody reads them
 SWITCH_PAUSE_SECONDS = 0.005
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 WATCH_SECONDS = 0.25
 WATCH_EVENTS = 1000  # read at once, so that a long history never fills the memory
 JOURNAL_BYTES = 64 * 2**20  # what a write-ahead log may keep on disk once it is empty
@@ -223,8 +224,9 @@ def _write_ahead(connection: Any) -> None:  # noqa: ANN401  # as above
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() >= deadline:
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF in BUSY
+            if not is_busy or time.monotonic() >= deadline:
                 raise
             time.sleep(SWITCH_PAUSE_SECONDS)
         else:

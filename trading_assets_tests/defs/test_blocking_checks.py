@@ -206,9 +206,10 @@ def test_what_is_held_and_in_no_universe_any_more_is_named(
     result = world.make_book("cross", after, after)
 
     assert not result.success
-    assert "cross holds, or has orders for, BBB, and no strategy's universe" in faults_of(
-        result
-    )
+    assert (
+        "cross holds, or has orders for, BBB, and bars was never materialized for "
+        f"{after}|BBB: what no strategy's universe has any more must be put back"
+    ) in faults_of(result)
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ class _Block(local):
 
     connection: duckdb.DuckDBPyConnection | None = None
     is_transaction: bool = False
+    has_failed: bool = False
 
 
 class DuckDbWarehouse(Warehouse):
@@ -152,14 +153,24 @@ class DuckDbWarehouse(Warehouse):
         if self._block.connection is not None:
             if not self._block.is_transaction:
                 raise ValueError(f"{self._path}: nothing can be replaced in a snapshot")
-            yield self._block.connection
+            try:
+                yield self._block.connection
+            except BaseException:
+                self._block.has_failed = True
+                raise
             return
         with self._lock.exclusive():
             if not self._path.exists():
                 self._make_file()
             with self._connected(read_only=False) as connection:
                 connection.begin()
+                self._block.has_failed = False
                 yield connection
+                if self._block.has_failed:
+                    raise ValueError(
+                        f"{self._path}: a part of the transaction has failed, so nothing "
+                        "of it is kept"
+                    )
                 connection.commit()
 
     @contextmanager

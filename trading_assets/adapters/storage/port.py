@@ -77,7 +77,8 @@ class Warehouse(Protocol):
     def transaction(self) -> AbstractContextManager[None]:
         """Have the store to oneself: what is replaced in a block is kept when it ends.
 
-        All of it or, if the block raises, nothing; questions in it see what was replaced.
+        All of it or, if the block or a part of it raises, nothing; questions in it see
+        what was replaced. A table gets new columns before rows: only in its first write.
 
         Raises:
             StoreBusy: If the store is not free in time.

@@ -1,5 +1,6 @@
 """The promises in `Warehouse`, as tests that every warehouse runs."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from datetime import date
@@ -236,6 +237,26 @@ class WarehouseContract:
         assert cells_of(warehouse.read(BARS)) == [(AAPL, DAYS[0], 1.0)]
         put(warehouse, (MSFT, DAYS[1], 4.0))
         assert len(warehouse.read(BARS)) == 2
+
+    def test_a_transaction_of_which_a_part_failed_keeps_nothing(
+        self, warehouse: Warehouse
+    ) -> None:
+        names = partitions((AAPL, DAYS[0]))
+        good = Replacement(BARS, names, closes((AAPL, DAYS[0], 2.0)))
+        stray = Replacement(BARS, names, closes((MSFT, DAYS[0], 2.0)))
+
+        def careless() -> None:
+            with warehouse.transaction():
+                put(warehouse, (AAPL, DAYS[1], 1.0))
+                with contextlib.suppress(ShapeMismatch):
+                    warehouse.replace(good, stray)
+
+        with pytest.raises(ValueError, match="nothing of it is kept"):
+            careless()
+
+        assert warehouse.read(BARS).empty
+        put(warehouse, (AAPL, DAYS[0], 1.0))
+        assert len(warehouse.read(BARS)) == 1
 
     def test_nothing_is_replaced_in_a_snapshot(self, warehouse: Warehouse) -> None:
         put(warehouse, (AAPL, DAYS[0], 1.0))
