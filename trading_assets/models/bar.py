@@ -88,7 +88,8 @@ class Coverage(Value):
         strategy: Empty for the shared market.
         rows: How many rows the partition has.
         reason: Empty when there is nothing to explain.
-        content_hash: Of what was stored; empty when nothing was.
+        content_hash: Of what was stored, or of what made it; empty when nothing was, and
+            ``outdated`` when bars that it rests on have changed since.
     """
 
     asset: str
