@@ -29,7 +29,10 @@ def prepare_environment(settings: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     configuration = home / CONFIGURATION.name
     if not configuration.exists():
-        shutil.copyfile(CONFIGURATION, configuration)
+        # Whole or not at all: half of it would be a home with another run history.
+        draft = configuration.with_name(f"{configuration.name}.{os.getpid()}")
+        shutil.copyfile(CONFIGURATION, draft)
+        draft.replace(configuration)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ["TRADING_HOME"] = str(settings.home)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "yes")

@@ -146,7 +146,9 @@ def settings_of(home: Path, *, ours: bool) -> str:
 @contextlib.contextmanager
 def history(home: Path, *, ours: bool = True) -> Iterator[dg.DagsterInstance]:
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(settings_of(home, ours=ours))
+    draft = home / f"dagster.yaml.{os.getpid()}.{threading.get_ident()}"
+    draft.write_text(settings_of(home, ours=ours))
+    draft.replace(home / "dagster.yaml")  # others may be reading it
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance
 
