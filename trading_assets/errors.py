@@ -10,7 +10,14 @@ TradingAssetsError
 ├── StoreBusy               a lock was not free within its bound
 ├── SchemaTooNew            the ledger was written by a newer version of this package
 ├── ShapeMismatch           rows that do not fit the table they are written to
-└── OrderConflict           the same order id with another content
+├── OrderConflict           the same order id with another content
+├── OrderUnresolved         an earlier order has to be looked into before a new one
+├── GatewayUnreachable      no connection to a broker's gateway: nothing was asked
+├── NoAnswer                asked and heard nothing: it may have been done all the same
+├── RequestRefused          a gateway said no: its code and its words
+├── WrongAccount            account, port and what the gateway reports do not agree
+├── OrdersPaused            a gateway has lost its server: nothing was sent
+└── ReadOnlyGateway         an order for a connection that may not send any
 """
 
 
@@ -56,3 +63,46 @@ class ShapeMismatch(TradingAssetsError):
 
 class OrderConflict(TradingAssetsError):
     """An order id that was used before for something else."""
+
+
+class OrderUnresolved(TradingAssetsError):
+    """What became of an earlier order is not known; nothing new is sent until it is."""
+
+
+class GatewayUnreachable(TradingAssetsError):
+    """There is no connection to a broker's gateway; nothing was asked, try again later."""
+
+
+class NoAnswer(TradingAssetsError):
+    """A gateway was asked and nothing was heard: neither done nor refused, until known."""
+
+
+class RequestRefused(TradingAssetsError):
+    """A gateway answered no, and will not answer anything else.
+
+    Attributes:
+        what: What was asked.
+        code: Number of the error, as the gateway gives it.
+        text: Its words, perhaps in another language.
+    """
+
+    def __init__(self, what: str, code: int, text: str) -> None:
+        super().__init__(what, code, text)
+        self.what = what
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.what}: refused with {self.code}: {self.text}"
+
+
+class WrongAccount(TradingAssetsError):
+    """An account that does not fit its port, or that the gateway does not report."""
+
+
+class OrdersPaused(TradingAssetsError):
+    """A gateway that has lost its server takes no new orders; nothing was sent."""
+
+
+class ReadOnlyGateway(TradingAssetsError):
+    """A connection that was opened to look on; nothing was sent."""

@@ -437,6 +437,7 @@ def test_the_readme_lists_every_command() -> None:
         *(f"strategies {name}" for name in ("list", "validate", "schema")),
         "query",
         "status",
+        "ibkr ping",
         "dev",
         "web",
         "daemon",

@@ -194,7 +194,7 @@ def read_by_the_package() -> set[str]:
     """Variables named in the code that reads the environment."""
     readers = ("defs/resources.py", "cli.py", "defs/instance.py", "defs/web.py")
     code = "\n".join(text(f"trading_assets/{name}") for name in readers)
-    return set(re.findall(r'(?:environ|given)\.get\(\s*"([A-Z_]+)"', code))
+    return set(re.findall(r'(?:(?:environ|given)\.get\(\s*|envvar=)"([A-Z_]+)"', code))
 
 
 def of_the_example() -> set[str]:

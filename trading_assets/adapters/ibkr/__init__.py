@@ -1,0 +1,1 @@
+"""Interactive Brokers: connection, contracts, prices and orders."""

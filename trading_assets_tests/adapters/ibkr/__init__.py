@@ -1,0 +1,1 @@
+"""The border with Interactive Brokers, over the wire against a fake gateway."""
