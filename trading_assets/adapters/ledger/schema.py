@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -148,3 +148,76 @@ BOOK_TABLES: Mapping[str, sa.Table] = {
     )
 }
 """What the simulated broker records, by name of the table."""
+
+ORDER_INTENTS = sa.Table(
+    "order_intents",
+    METADATA,
+    sa.Column("order_id", sa.String, primary_key=True),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("lane", sa.String, nullable=False),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("client_id", Whole, nullable=False),
+    sa.Column("broker_order_id", Whole, nullable=False),
+    sa.Column("order_ref", sa.String, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+    sa.UniqueConstraint(
+        "account", "client_id", "broker_order_id", name="uq_order_intents_broker_order_id"
+    ),
+    sa.UniqueConstraint("account", "order_ref", name="uq_order_intents_order_ref"),
+)
+"""Orders that we have committed ourselves to, each before anybody has heard of it."""
+
+ORDER_FACTS = sa.Table(
+    "order_facts",
+    METADATA,
+    sa.Column(
+        "order_id",
+        sa.String,
+        sa.ForeignKey("order_intents.order_id", name="fk_order_facts_order_intents"),
+        primary_key=True,
+    ),
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("perm_id", Whole, nullable=False),
+    sa.Column("code", Whole, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("filled_shares", Number, nullable=True),
+    sa.Column("terms", sa.Text, nullable=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+)
+"""What we did about an order and heard of it, numbered from 1."""
+
+EXECUTIONS = sa.Table(
+    "executions",
+    METADATA,
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("exec_key", sa.String, primary_key=True),
+    sa.Column("correction", Whole, primary_key=True, autoincrement=False),
+    sa.Column("order_ref", sa.String, nullable=False),
+    sa.Column("perm_id", Whole, nullable=False),
+    sa.Column("con_id", Whole, nullable=False),
+    sa.Column("symbol", sa.String, nullable=False),
+    sa.Column("currency", sa.String, nullable=False),
+    sa.Column("side", sa.String, nullable=False),
+    sa.Column("shares", Number, nullable=False),
+    sa.Column("price", Number, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""What was traded in an account, by whomever; a correction is a row of its own."""
+
+sa.Index(None, EXECUTIONS.c.account, EXECUTIONS.c.order_ref)
+
+COMMISSIONS = sa.Table(
+    "commissions",
+    METADATA,
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("exec_key", sa.String, primary_key=True),
+    sa.Column("correction", Whole, primary_key=True, autoincrement=False),
+    sa.Column("commission", Number, nullable=False),
+    sa.Column("currency", sa.String, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""What an execution has cost; told before or after it, so it is tied to nothing."""

@@ -1,0 +1,906 @@
+"""Bringing an order to Interactive Brokers exactly once.
+
+An order is committed to the ledger, with its reference and its reserved order id, before
+the first byte of it is sent. It is sent once. The broker's permanent id acknowledges it;
+silence or a lost connection leaves it *unknown*, which is neither there nor rejected.
+Nothing new is sent before every unknown order was looked for: among the executions, the
+open and the completed orders. One that is found is adopted. One that is nowhere, on a
+session that answers and on the day it was committed, is sent again under the same id and
+reference, so that a gateway which has it after all takes it for a change to the same
+order, and never has two. All the rest waits for a person.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import groupby
+from threading import Lock
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from trading_assets.adapters.ibkr.contracts import qualify
+from trading_assets.adapters.ibkr.gateway import Gateway
+from trading_assets.adapters.ibkr.library import (
+    IB,
+    ExecutionFilter,
+    Order,
+    OrderState,
+    Trade,
+)
+from trading_assets.adapters.ibkr.order_recorder import (
+    ALREADY_KNOWN,
+    Clock,
+    OrderRecorder,
+    is_final_notice,
+)
+from trading_assets.adapters.ibkr.order_wire import (
+    UNSET_ABOVE,
+    MarginPreview,
+    are_same,
+    contract_of,
+    order_of,
+    preview_of,
+    status_fact,
+    terms_of,
+    ticked,
+)
+from trading_assets.adapters.ledger.intents import IntentBook, payload_hash
+from trading_assets.core.order_states import ALIVE, OrderStanding
+from trading_assets.core.order_states import OrderState as OurState
+from trading_assets.errors import (
+    GatewayUnreachable,
+    InvalidInput,
+    NoAnswer,
+    OrderConflict,
+    OrdersPaused,
+    OrderUnresolved,
+    ReadOnlyGateway,
+)
+from trading_assets.models.intent import (
+    Fact,
+    FactKind,
+    Intent,
+    OrderTicket,
+    Terms,
+    Wire,
+)
+from trading_assets.models.order import Leg, OrderType
+from trading_assets.models.symbol import Listing
+
+EXECUTIONS_ZONE = ZoneInfo("America/New_York")
+"""Whose midnight ends the day for which a gateway still tells executions."""
+
+LEG_ORDER: Mapping[Leg, int] = {Leg.ENTRY: 0, Leg.EXIT: 0, Leg.TARGET: 1, Leg.STOP: 2}
+"""In a bracket the stop goes last and sets all of it off: no entry without its stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the desk waits, in seconds.
+
+    Attributes:
+        acknowledge: For the broker's word on something sent; then it is unknown.
+        settle: Between the two looks that have to miss an order before it is nowhere: what
+            an earlier connection sent may still be under way inside the gateway.
+    """
+
+    acknowledge: float = 10.0
+    settle: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What became of the orders that were not done with, by order id.
+
+    Attributes:
+        adopted: In doubt before, and found.
+        resent: Nowhere, and sent again under the same id and reference.
+        rejected: Nowhere, and the gateway had said why.
+        missing: Nowhere, and not to be sent again: a person has to look.
+        unknown: Still in doubt, after having been sent again.
+    """
+
+    adopted: tuple[str, ...] = ()
+    resent: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the broker has of our orders, by order id."""
+
+    open: Mapping[str, Terms]
+    completed: frozenset[str]
+
+
+class OrderDesk:
+    """Orders of one account, over one connection.
+
+    It may be asked from any thread and does one thing at a time. When the connection is
+    lost, open another gateway and another desk: the first thing it does is to reconcile.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        intents: IntentBook,
+        patience: Patience | None = None,
+        now: Clock = lambda: datetime.now(UTC),
+    ) -> None:
+        """Listen to *gateway* from now on; nothing is asked yet. `close` ends it.
+
+        Args:
+            gateway: Connected; a read-only one lets the desk look on.
+            intents: Where everything is written down.
+            patience: How long to wait; the defaults suit a gateway nearby.
+            now: The clock, in UTC.
+        """
+        self._gateway, self._intents = gateway, intents
+        self._account = gateway.settings.account
+        self._client_id = gateway.settings.client_id
+        self._patience = Patience() if patience is None else patience
+        self._now = now
+        self._turn = Lock()
+        self._reconciled_after: int | None = None
+        self._recorder = OrderRecorder(intents, self._account, self._client_id, now)
+        gateway.listen(self._recorder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write down what was heard so far, and hear nothing more."""
+        self._recorder.close()
+
+    def submit(self, tickets: Sequence[OrderTicket]) -> list[OrderStanding]:
+        """Bring *tickets* to the broker, each at most once however often it is asked for.
+
+        A leg whose entry is among them goes with it as a bracket. One whose entry is
+        working is attached to it; one whose entry has filled stands for itself, and legs
+        of the same entry cancel each other.
+
+        Returns:
+            Where each order stands, in the order asked: acknowledged, rejected or, when
+            nothing was heard in time, unknown.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders.
+            OrderConflict: If an order id was committed with another content.
+            OrdersPaused: If the gateway has lost its server.
+            OrderUnresolved: If an earlier order is in doubt, or one of the same symbol is
+                missing or lacks executions.
+            RequestRefused: If a symbol is unknown, ambiguous or not to be traded.
+            InvalidInput: If a price is below a tick, or a leg has no entry to protect.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer what has to be known before.
+
+        All of these come before anything of *tickets* is committed, let alone sent. What
+        the ledger itself raises may come later; asking again is always safe.
+        """
+        with self._one_at_a_time("submit"):
+            wanted = _distinct(tickets)
+            fresh = self._not_committed(wanted)
+            if not self._is_reconciled or self._has_doubts():
+                self._reconcile()
+            if fresh:
+                self._refuse_beside_unresolved({ticket.symbol for ticket in fresh})
+                self._require_not_paused("submit")
+                self._send_all(self._committed(fresh))
+            standings = self._intents.standings(wanted)
+            return [standings[ticket.order_id] for ticket in tickets]
+
+    def reconcile(self) -> Reconciliation:
+        """Find out what became of every order that is not done with.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders: it may not look either.
+            OrdersPaused: If the gateway has lost its server, or did while it was asked.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer: nothing was concluded.
+        """
+        with self._one_at_a_time("reconcile"):
+            return self._reconcile()
+
+    def modify(
+        self,
+        order_id: str,
+        *,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        shares: int | None = None,
+    ) -> OrderStanding:
+        """Change prices or shares of an order that works; what is None stays.
+
+        Returns:
+            Where it stands: `terms` are the new ones once the broker has repeated them;
+            `pending_terms` are those of a change that nothing was heard of.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders.
+            InvalidInput: If the order is not ours, has no such price, or does not work.
+            OrdersPaused: If the gateway has lost its server.
+            OrderUnresolved: If an earlier change of it is in doubt.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer what has to be known before.
+        """
+        with self._one_at_a_time("modify"):
+            standing = self._alive(order_id, "modify")
+            if standing.pending_terms is not None:
+                raise OrderUnresolved(f"order {order_id}: an earlier change is in doubt")
+            terms = _changed(standing, limit_price, stop_price, shares)
+            if are_same(terms, standing.terms):
+                return standing
+            self._change(standing, terms)
+            return self._standing(order_id)
+
+    def cancel(self, order_id: str) -> OrderStanding:
+        """Ask the broker to cancel an order, and look for fills that came before.
+
+        Returns:
+            Where it stands: cancelled, filled all the same, or working with
+            `is_cancel_pending` when nothing was heard in time. Done with already, it is
+            left as it is.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders.
+            InvalidInput: If the order is not ours.
+            OrdersPaused: If the gateway has lost its server.
+            OrderUnresolved: If the order is missing.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer what has to be known before.
+        """
+        with self._one_at_a_time("cancel"):
+            if self._own(order_id).is_final:
+                return self._own(order_id)
+            self._require_not_paused("cancel")
+            standing = self._alive_or_done(order_id, "cancel")
+            if not standing.is_final:
+                self._cancel(standing)
+            return self._standing(order_id)
+
+    def preview(self, ticket: OrderTicket) -> MarginPreview:
+        """What *ticket* would do to the account's margin; nothing is traded or recorded.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders: previews are orders.
+            OrdersPaused: If the gateway has lost its server.
+            RequestRefused: If the broker would not take it: its code and its words.
+            NoAnswer: If there is no preview in time, or one without numbers.
+            GatewayUnreachable: If the connection is gone.
+        """
+        with self._one_at_a_time("preview"):
+            self._require_not_paused("preview")
+            listing = qualify(self._gateway, [ticket.symbol])[ticket.symbol]
+            wire = _wire(ticket, listing)
+            order = preview_of(ticket, self._account, wire.terms)
+            contract = contract_of(wire, ticket.symbol)
+            state = self._gateway.ask(
+                lambda ib: ib.whatIfOrderAsync(contract, order),
+                f"preview of {ticket.order_id}",
+            )
+            return _preview(ticket, state)
+
+    def standings(self, order_ids: Iterable[str]) -> dict[str, OrderStanding]:
+        """Where orders stand by all that was heard so far; asks the gateway nothing."""
+        self._recorder.flush()
+        return self._intents.standings(order_ids)
+
+    def settle(self, order_id: str, *, who: str, why: str) -> OrderStanding:
+        """Close an order that a person has looked into: it will not trade any more.
+
+        Executions that come up later count all the same.
+
+        Raises:
+            InvalidInput: If it is not missing or in doubt: then there is nothing to settle.
+        """
+        with self._turn:
+            standing = self._own(order_id)
+            is_open = standing.state is OurState.MISSING or standing.is_ambiguous
+            if not (is_open or standing.is_short_of_executions):
+                raise InvalidInput(
+                    f"order {order_id} is {standing.state}: nothing to settle"
+                )
+            self._note(
+                [order_id],
+                FactKind.SETTLED,
+                why,
+                source=who,
+                filled_shares=standing.filled_shares,
+            )
+            return self._standing(order_id)
+
+    # Before anything is sent
+
+    @contextmanager
+    def _one_at_a_time(self, what: str) -> Iterator[None]:
+        if self._gateway.settings.readonly:
+            raise ReadOnlyGateway(
+                f"{what}: the desk of {self._account} is read-only; nothing was sent"
+            )
+        with self._turn:
+            self._recorder.flush()
+            yield
+
+    def _require_not_paused(self, what: str) -> None:
+        since = self._gateway.state.paused_since
+        if since is not None:
+            raise OrdersPaused(
+                f"{what}: the gateway lost its server at {since:%H:%M:%S} UTC; nothing was "
+                "sent"
+            )
+
+    @property
+    def _is_reconciled(self) -> bool:
+        state = self._gateway.state
+        return state.connected and self._reconciled_after == state.resumed
+
+    def _has_doubts(self) -> bool:
+        return any(it.is_ambiguous for it in self._intents.unsettled(self._account))
+
+    def _not_committed(self, wanted: Mapping[str, OrderTicket]) -> list[OrderTicket]:
+        known = self._intents.known(wanted)
+        for order_id, intent in known.items():
+            if intent.payload_hash != payload_hash(wanted[order_id], self._account):
+                raise OrderConflict(
+                    f"order {order_id} was committed for account {intent.account} as "
+                    f"{intent.ticket}, and is now wanted for account {self._account} as "
+                    f"{wanted[order_id]}"
+                )
+        return [ticket for order_id, ticket in wanted.items() if order_id not in known]
+
+    def _refuse_beside_unresolved(self, symbols: set[str]) -> None:
+        unsettled = self._intents.unsettled(self._account)
+        blocking = [
+            f"{it.order_id} ({it.state})"
+            for it in unsettled
+            if it.is_ambiguous
+            or (
+                it.intent.ticket.symbol in symbols
+                and (it.state is OurState.MISSING or it.is_short_of_executions)
+            )
+        ]
+        if blocking:
+            raise OrderUnresolved(
+                f"nothing new is sent before these are settled: {', '.join(blocking)}"
+            )
+
+    # Committing and sending
+
+    def _committed(self, tickets: Sequence[OrderTicket]) -> list[Intent]:
+        """Intents for *tickets*, brackets together, committed to the ledger."""
+        listings = qualify(self._gateway, sorted({ticket.symbol for ticket in tickets}))
+        in_order = _bracketed(tickets)
+        own_parents = {ticket.order_id for ticket in in_order}
+        wires = [_wire(ticket, listings[ticket.symbol]) for ticket in in_order]
+        parents = {
+            ticket.order_id: self._parent(ticket)
+            for ticket in in_order
+            if ticket.parent_id and ticket.parent_id not in own_parents
+        }
+        highest = self._intents.highest_broker_order_id(self._account, self._client_id)
+        ids = self._gateway.order_ids(len(in_order), above=highest)
+        id_of = dict(zip((ticket.order_id for ticket in in_order), ids, strict=True))
+        recorded_at = self._now()
+        intents: list[Intent] = []
+        for at, (ticket, wire) in enumerate(zip(in_order, wires, strict=True)):
+            family = _family(ticket)
+            is_last = at + 1 == len(in_order) or _family(in_order[at + 1]) != family
+            parent_id, oca_group = parents.get(
+                ticket.order_id, (id_of.get(ticket.parent_id, 0), "")
+            )
+            intents.append(
+                Intent(
+                    ticket=ticket,
+                    wire=replace(
+                        wire,
+                        parent_broker_order_id=parent_id,
+                        transmit=is_last or family not in own_parents,
+                        oca_group=oca_group,
+                    ),
+                    account=self._account,
+                    client_id=self._client_id,
+                    broker_order_id=id_of[ticket.order_id],
+                    order_ref=ticket.order_id,
+                    payload_hash=payload_hash(ticket, self._account),
+                    recorded_at=recorded_at,
+                )
+            )
+        self._intents.commit(intents)
+        return intents
+
+    def _parent(self, leg: OrderTicket) -> tuple[int, str]:
+        """Order id of the entry that *leg* hangs on, or the group that it stands in."""
+        entry = self._intents.standings([leg.parent_id]).get(leg.parent_id)
+        if entry is not None and entry.filled_shares > 0:
+            return 0, leg.parent_id
+        is_ours = entry is not None and entry.intent.client_id == self._client_id
+        if entry is not None and is_ours and entry.state in ALIVE:
+            return entry.intent.broker_order_id, ""
+        state = "was never committed" if entry is None else f"is {entry.state}"
+        raise InvalidInput(
+            f"order {leg.order_id}: its entry {leg.parent_id!r} {state}, so there is "
+            "nothing to protect"
+        )
+
+    def _send_all(self, intents: Sequence[Intent]) -> None:
+        for _, family in groupby(intents, key=lambda intent: _family(intent.ticket)):
+            self._send(list(family))
+        self._await_acknowledgement([intent.order_id for intent in intents])
+
+    def _send(self, intents: Sequence[Intent]) -> None:
+        """Hand *intents* to the socket, once."""
+        messages = [
+            (
+                contract_of(intent.wire, intent.ticket.symbol),
+                order_of(
+                    intent,
+                    intent.wire.terms,
+                    parent_id=intent.wire.parent_broker_order_id,
+                    transmit=intent.wire.transmit,
+                ),
+            )
+            for intent in intents
+        ]
+
+        def place(ib: IB) -> None:
+            for contract, order in messages:
+                ib.placeOrder(contract, order)
+
+        order_ids = [intent.order_id for intent in intents]
+        try:
+            self._gateway.tell(place)
+        except Exception as error:  # noqa: BLE001 - whatever it was, bytes may be out
+            self._note(order_ids, FactKind.UNKNOWN, f"not sent for certain: {error}")
+        else:
+            self._note(order_ids, FactKind.SENT, "")
+
+    def _await_acknowledgement(self, order_ids: Sequence[str]) -> None:
+        def is_heard() -> bool:
+            standings = self._intents.standings(order_ids).values()
+            return self._recorder.is_lost or not any(
+                it.state in {OurState.INTENDED, OurState.SENT} for it in standings
+            )
+
+        self._recorder.wait_until(is_heard, self._patience.acknowledge)
+        silent = [
+            it for it in self._intents.standings(order_ids).values() if it.is_ambiguous
+        ]
+        self._note(
+            [it.order_id for it in silent if it.state is not OurState.UNKNOWN],
+            FactKind.UNKNOWN,
+            f"no acknowledgement within {self._patience.acknowledge:g} s",
+        )
+        if silent:
+            self._reconciled_after = None
+
+    # Finding out
+
+    def _reconcile(self) -> Reconciliation:
+        """Look twice before calling anything nowhere, and send only then."""
+        before = {it.order_id: it for it in self._intents.unsettled(self._account)}
+        seen = self._look()
+        unsettled = self._intents.unsettled(self._account)
+        if self._nowhere(unsettled, seen):
+            self._recorder.wait_until(lambda: self._recorder.is_lost, self._patience.settle)
+            seen = self._look()
+            unsettled = self._intents.unsettled(self._account)
+        self._conclude_changes(unsettled, seen)
+        nowhere = self._nowhere(unsettled, seen)
+        rejected = [it for it in nowhere if self._was_refused(it)]
+        for standing in rejected:
+            reason = self._refusal(standing)
+            self._note([standing.order_id], FactKind.REJECTED, reason)
+        rest = [it for it in nowhere if it not in rejected]
+        again = self._may_be_resent(rest, unsettled)
+        lost = [it for it in rest if it.order_id not in again]
+        for standing in lost:
+            self._note([standing.order_id], FactKind.MISSING, self._why_missing(standing))
+        self._resend([it.intent for it in rest if it.order_id in again])
+        self._reconciled_after = self._gateway.state.resumed
+        return self._told(before, rejected=rejected, resent=again, missing=lost)
+
+    def _told(
+        self,
+        before: Mapping[str, OrderStanding],
+        *,
+        rejected: Sequence[OrderStanding],
+        resent: Sequence[str],
+        missing: Sequence[OrderStanding],
+    ) -> Reconciliation:
+        gone = {*resent, *(it.order_id for it in (*rejected, *missing))}
+        now = self._intents.standings(before)
+        return Reconciliation(
+            adopted=tuple(
+                order_id
+                for order_id, standing in before.items()
+                if standing.is_ambiguous and order_id not in gone
+            ),
+            resent=tuple(resent),
+            rejected=tuple(it.order_id for it in rejected),
+            missing=tuple(it.order_id for it in missing),
+            unknown=tuple(order_id for order_id, it in now.items() if it.is_ambiguous),
+        )
+
+    def _look(self) -> _Seen:
+        """Ask for executions, open and completed orders, and have them written down.
+
+        Executions and open orders are recorded as they are told; from what comes back
+        only presence is read, because the live stream may know better by now.
+        """
+        self._require_not_paused("reconcile")
+        resumed = self._gateway.state.resumed
+        mine = ExecutionFilter(acctCode=self._account)
+        ask = self._gateway.ask
+        ask(lambda ib: ib.reqExecutionsAsync(mine), "executions")
+        trades = ask(lambda ib: ib.reqOpenOrdersAsync(), "own open orders")
+        trades = trades + ask(lambda ib: ib.reqAllOpenOrdersAsync(), "all open orders")
+        completed = ask(
+            lambda ib: ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders"
+        )
+        self._recorder.flush()
+        state = self._gateway.state
+        if not state.connected:
+            raise GatewayUnreachable("reconcile: the connection was lost meanwhile")
+        if state.paused_since is not None or state.resumed != resumed:
+            raise OrdersPaused("reconcile: the gateway lost its server meanwhile")
+        opened = self._open(trades)
+        return _Seen(open=opened, completed=self._note_completed(completed, opened))
+
+    def _open(self, trades: Sequence[Trade]) -> dict[str, Terms]:
+        found: dict[str, Terms] = {}
+        for trade in trades:
+            intent = self._intent_of(trade.order)
+            if intent is not None and not trade.isDone():
+                found[intent.order_id] = terms_of(trade.order, intent.ticket.order_type)
+        return found
+
+    def _note_completed(
+        self, trades: Sequence[Trade], opened: Mapping[str, Terms]
+    ) -> frozenset[str]:
+        """Write down how orders have ended that we did not see end."""
+        found: set[str] = set()
+        for trade in trades:
+            intent = self._intent_of(trade.order)
+            if intent is None or intent.order_id in opened:
+                continue
+            found.add(intent.order_id)
+            if self._standing(intent.order_id).is_final:
+                continue
+            filled = trade.order.filledQuantity
+            fact = status_fact(
+                trade.orderStatus.status,
+                filled=None if filled > UNSET_ABOVE else filled,
+                perm_id=trade.order.permId,
+                at=self._now(),
+                source="completed",
+            )
+            if fact is not None:
+                self._intents.tell(intent.order_id, fact)
+        return frozenset(found)
+
+    def _intent_of(self, order: Order) -> Intent | None:
+        if not order.orderRef or order.account not in {"", self._account}:
+            return None
+        return self._intents.by_ref(self._account, order.orderRef)
+
+    def _nowhere(
+        self, standings: Sequence[OrderStanding], seen: _Seen
+    ) -> list[OrderStanding]:
+        """Those that the broker does not have, and whose executions do not explain it."""
+        return [
+            it
+            for it in standings
+            if it.order_id not in seen.open
+            and (it.order_id not in seen.completed or it.is_short_of_executions)
+            and it.state is not OurState.MISSING
+        ]
+
+    def _conclude_changes(self, standings: Sequence[OrderStanding], seen: _Seen) -> None:
+        """A change that was sent is what the open order says now, or was not made."""
+        for standing in standings:
+            pending, now = standing.pending_terms, seen.open.get(standing.order_id)
+            if pending is None or now is None:
+                continue
+            is_made = are_same(now, pending)
+            kind = FactKind.MODIFIED if is_made else FactKind.MODIFY_REFUSED
+            terms = now if is_made else None
+            self._note([standing.order_id], kind, "as found", terms=terms)
+            self._recorder.modifying.pop(standing.order_id, None)
+
+    def _was_refused(self, standing: OrderStanding) -> bool:
+        return not standing.is_acknowledged and bool(self._refusal(standing))
+
+    def _refusal(self, standing: OrderStanding) -> str:
+        """What the gateway said of an order since it was last sent, if it refused it."""
+        text = ""
+        for fact in self._intents.facts(standing.order_id):
+            if fact.kind is FactKind.RESENT:
+                text = ""
+            elif is_final_notice(fact):
+                text = fact.text
+        return text
+
+    def _may_be_resent(
+        self, nowhere: Sequence[OrderStanding], unsettled: Sequence[OrderStanding]
+    ) -> list[str]:
+        """Orders that no one has ever heard of, of today, and ours to send.
+
+        Of a bracket only its end may be missing: what comes after an order that the
+        broker has cannot have been sent before it.
+        """
+        allowed: list[str] = []
+        for name, family in groupby(nowhere, key=lambda it: _family(it.intent.ticket)):
+            members = list(family)
+            whole = [it for it in unsettled if _family(it.intent.ticket) == name]
+            if (
+                all(self._is_resendable(it) for it in members)
+                and whole[-len(members) :] == members
+                and self._hangs_on_what_works(members[0].intent)
+            ):
+                allowed += [it.order_id for it in members]
+        return allowed
+
+    def _is_resendable(self, standing: OrderStanding) -> bool:
+        intent = standing.intent
+        return (
+            not standing.is_acknowledged
+            and standing.is_ambiguous
+            and intent.client_id == self._client_id
+            and _day(intent.recorded_at) == _day(self._now())
+            and not self._was_known(standing)
+        )
+
+    def _was_known(self, standing: OrderStanding) -> bool:
+        """Whether the gateway said that it knows the id of an order it does not show."""
+        return any(
+            fact.kind is FactKind.UNKNOWN and fact.code in ALREADY_KNOWN
+            for fact in self._intents.facts(standing.order_id)
+        )
+
+    def _hangs_on_what_works(self, intent: Intent) -> bool:
+        """Whether the order's parent, if it has one, is there and not filled yet."""
+        parent_id = intent.wire.parent_broker_order_id
+        if parent_id == 0:
+            return True
+        parent = self._intents.by_broker_order_id(self._account, self._client_id, parent_id)
+        return (
+            parent is not None and self._standing(parent.order_id).state is OurState.WORKING
+        )
+
+    def _why_missing(self, standing: OrderStanding) -> str:
+        if standing.is_short_of_executions:
+            return "the broker speaks of fills that it has no executions for"
+        if standing.is_acknowledged:
+            return "acknowledged, and now neither open nor completed"
+        if standing.intent.client_id != self._client_id:
+            return f"never heard of; client {standing.intent.client_id} has to send it"
+        if _day(standing.intent.recorded_at) != _day(self._now()):
+            return "never heard of, and of an earlier day: it may have been filled then"
+        if not self._hangs_on_what_works(standing.intent):
+            return "never arrived, and its entry does not wait for it: look at the position"
+        return "never heard of, and not to be sent again by itself"
+
+    def _resend(self, intents: Sequence[Intent]) -> None:
+        if not intents:
+            return
+        self._require_not_paused("reconcile")
+        self._note(
+            [intent.order_id for intent in intents],
+            FactKind.RESENT,
+            "nowhere at the broker: the same id and reference once more",
+        )
+        self._send_all(intents)
+
+    # Changing what works
+
+    def _own(self, order_id: str) -> OrderStanding:
+        known = self._intents.standings([order_id]).get(order_id)
+        if known is None or known.intent.account != self._account:
+            raise InvalidInput(f"order {order_id} was never committed for {self._account}")
+        return known
+
+    def _alive_or_done(self, order_id: str, what: str) -> OrderStanding:
+        if self._own(order_id).is_ambiguous or not self._is_reconciled:
+            self._reconcile()
+        standing = self._own(order_id)
+        if standing.intent.client_id != self._client_id:
+            raise InvalidInput(
+                f"{what}: order {order_id} belongs to client {standing.intent.client_id}"
+            )
+        if standing.is_ambiguous or standing.state is OurState.MISSING:
+            raise OrderUnresolved(f"{what}: order {order_id} is {standing.state}")
+        return standing
+
+    def _alive(self, order_id: str, what: str) -> OrderStanding:
+        self._require_not_paused(what)
+        standing = self._alive_or_done(order_id, what)
+        if standing.state not in ALIVE:
+            raise InvalidInput(f"{what}: order {order_id} is {standing.state}")
+        return standing
+
+    def _change(self, standing: OrderStanding, terms: Terms) -> None:
+        intent, order_id = standing.intent, standing.order_id
+        contract = contract_of(intent.wire, intent.ticket.symbol)
+        order = order_of(
+            intent, terms, parent_id=self._living_parent(intent), transmit=True
+        )
+
+        def is_heard() -> bool:
+            standing = self._standing(order_id)
+            return self._recorder.is_lost or standing.pending_terms is None
+
+        self._note([order_id], FactKind.MODIFY_SENT, "", terms=terms)
+        self._recorder.modifying[order_id] = terms
+        try:
+            self._gateway.tell(lambda ib: _place_if_alive(ib, contract, order))
+            self._recorder.wait_until(is_heard, self._patience.acknowledge)
+        except _IsDone:
+            self._note([order_id], FactKind.MODIFY_REFUSED, "the order had ended")
+        except OrdersPaused as error:
+            self._note([order_id], FactKind.MODIFY_REFUSED, f"not sent: {error}")
+            raise
+        finally:
+            self._recorder.modifying.pop(order_id, None)
+            if self._standing(order_id).pending_terms is not None:
+                self._reconciled_after = None
+
+    def _living_parent(self, intent: Intent) -> int:
+        """An entry that has filled is no parent any more: to name it is an error."""
+        parent_id = intent.wire.parent_broker_order_id
+        parent = (
+            self._intents.by_broker_order_id(self._account, self._client_id, parent_id)
+            if parent_id
+            else None
+        )
+        if parent is None or self._standing(parent.order_id).state is not OurState.WORKING:
+            return 0
+        return parent_id
+
+    def _cancel(self, standing: OrderStanding) -> None:
+        intent, order_id = standing.intent, standing.order_id
+        order = Order(orderId=intent.broker_order_id, clientId=intent.client_id)
+        self._note([order_id], FactKind.CANCEL_SENT, "")
+        noticed = len(self._intents.facts(order_id))
+        self._gateway.tell(lambda ib: ib.cancelOrder(order))
+
+        def is_heard() -> bool:
+            news = self._intents.facts(order_id)[noticed:]
+            return (
+                self._recorder.is_lost
+                or self._standing(order_id).state not in ALIVE
+                or any(is_final_notice(fact) for fact in news)
+            )
+
+        self._recorder.wait_until(is_heard, self._patience.acknowledge)
+        # It may have been filled before the cancel arrived, or be gone for another reason.
+        if not self._recorder.is_lost:
+            self._reconcile()
+
+    # Writing down
+
+    def _note(
+        self,
+        order_ids: Iterable[str],
+        kind: FactKind,
+        text: str,
+        *,
+        source: str = "desk",
+        terms: Terms | None = None,
+        filled_shares: float | None = None,
+    ) -> None:
+        fact = Fact(
+            kind=kind,
+            at=self._now(),
+            source=source,
+            text=text,
+            terms=terms,
+            filled_shares=filled_shares,
+        )
+        for order_id in order_ids:
+            self._intents.tell(order_id, fact)
+
+    def _standing(self, order_id: str) -> OrderStanding:
+        return self._intents.standings([order_id])[order_id]
+
+
+class _IsDone(Exception):
+    """The library knows that the order has ended."""
+
+
+def _place_if_alive(ib: IB, contract: object, order: Order) -> None:
+    """Send a change; the library would send it first and then stop at an ended order."""
+    trade = ib.wrapper.trades.get((order.clientId, order.orderId))
+    if trade is not None and trade.isDone():
+        raise _IsDone
+    ib.placeOrder(contract, order)  # pyright: ignore[reportArgumentType] - a Contract
+
+
+def _distinct(tickets: Sequence[OrderTicket]) -> dict[str, OrderTicket]:
+    wanted: dict[str, OrderTicket] = {}
+    for ticket in tickets:
+        if wanted.setdefault(ticket.order_id, ticket) != ticket:
+            raise OrderConflict(
+                f"order {ticket.order_id} is wanted as {wanted[ticket.order_id]} and as "
+                f"{ticket}"
+            )
+    return wanted
+
+
+def _family(ticket: OrderTicket) -> str:
+    """The entry that a bracket is named after; an order by itself is its own."""
+    return ticket.parent_id or ticket.order_id
+
+
+def _bracketed(tickets: Sequence[OrderTicket]) -> list[OrderTicket]:
+    """*tickets* with every leg right behind its entry, the stop last."""
+    rank = {_family(ticket): at for at, ticket in reversed(list(enumerate(tickets)))}
+    return sorted(tickets, key=lambda it: (rank[_family(it)], LEG_ORDER[it.leg]))
+
+
+def _wire(ticket: OrderTicket, listing: Listing) -> Wire:
+    limit_price, stop_price = ticked(
+        ticket, ticket.limit_price, ticket.stop_price, listing.min_tick
+    )
+    return Wire(
+        con_id=listing.con_id,
+        exchange=listing.exchange,
+        primary_exchange=listing.primary_exchange,
+        currency=listing.currency,
+        min_tick=listing.min_tick,
+        terms=Terms(shares=ticket.shares, limit_price=limit_price, stop_price=stop_price),
+    )
+
+
+def _changed(
+    standing: OrderStanding,
+    limit_price: float | None,
+    stop_price: float | None,
+    shares: int | None,
+) -> Terms:
+    ticket, terms = standing.intent.ticket, standing.terms
+    has_limit = ticket.order_type in {OrderType.LIMIT, OrderType.STOP_LIMIT}
+    has_stop = ticket.order_type in {OrderType.STOP, OrderType.STOP_LIMIT}
+    if (limit_price is not None and not has_limit) or (
+        stop_price is not None and not has_stop
+    ):
+        raise InvalidInput(
+            f"order {ticket.order_id}: a {ticket.order_type} order has no such price"
+        )
+    if shares is not None and shares <= standing.filled_shares:
+        raise InvalidInput(
+            f"order {ticket.order_id}: shares must be above the "
+            f"{standing.filled_shares:g} that are filled, was {shares}"
+        )
+    limit, stop = ticked(ticket, limit_price, stop_price, standing.intent.wire.min_tick)
+    return Terms(
+        shares=terms.shares if shares is None else shares,
+        limit_price=terms.limit_price if limit is None else limit,
+        stop_price=terms.stop_price if stop is None else stop,
+    )
+
+
+def _day(at: datetime) -> object:
+    return at.astimezone(EXECUTIONS_ZONE).date()
+
+
+def _preview(ticket: OrderTicket, state: OrderState) -> MarginPreview:
+    words = (
+        state.initMarginAfter,
+        state.initMarginChange,
+        state.maintMarginAfter,
+        state.maintMarginChange,
+        state.equityWithLoanAfter,
+    )
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
+        numbers = []
+    if len(numbers) < len(words) or any(abs(number) > UNSET_ABOVE for number in numbers):
+        raise NoAnswer(f"preview of {ticket.order_id}: the answer has no numbers: {words}")
+    return MarginPreview(*numbers, warning=state.warningText)
