@@ -16,7 +16,7 @@ from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.storage.port import Between, Warehouse
 from trading_assets.core.charting import bars_for_chart
 from trading_assets.core.indicators import bars_needed
-from trading_assets.defs.coverage import first_outdated, missing
+from trading_assets.defs.coverage import missing, outdated_signals
 from trading_assets.defs.jobs import (
     BACKFILL,
     BOOK,
@@ -203,10 +203,10 @@ class Backfill:
         if not stored:
             return first, last
         end = max(stored)
-        since = first_outdated(self.warehouse, lane.name, lane.symbols, lane.start, end)
-        if since is None:
+        marked = outdated_signals(self.warehouse, lane.name, lane.symbols, lane.start, end)
+        if marked.empty:
             return first, last
-        return min(first, since), max(last, end)
+        return min(first, marked.min()), max(last, end)
 
     def _absent_indicators(
         self, first: date, last: date, symbols: Sequence[str]
@@ -224,13 +224,9 @@ class Backfill:
 
     def _viewed(self, first: date, last: date, wanted: Sequence[str]) -> Sequence[str]:
         """The symbols *wanted*, and those whose signals rest on bars that have changed."""
-        name = self.lane.name
-        touched = (
-            symbol
-            for symbol in self.lane.symbols
-            if first_outdated(self.warehouse, name, [symbol], first, last)
-        )
-        return sorted({*wanted, *touched})
+        lane = self.lane
+        marked = outdated_signals(self.warehouse, lane.name, lane.symbols, first, last)
+        return sorted({*wanted, *marked.index})
 
     def _market_range(
         self, asset: str, first: date, last: date, symbols: Sequence[str]

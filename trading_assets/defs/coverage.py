@@ -93,10 +93,10 @@ def outdated(warehouse: Warehouse, told: pd.DataFrame) -> Replacement:
     return Replacement(COVERAGE, rows[list(COVERAGE.partition)], rows)
 
 
-def first_outdated(
+def outdated_signals(
     warehouse: Warehouse, strategy: str, symbols: Sequence[str], first: date, last: date
-) -> date | None:
-    """The first session of a range of which a strategy's signals rest on older bars."""
+) -> pd.Series:
+    """The first session of a range from which signals rest on older bars, by symbol."""
     where = {
         "asset": "signals",
         "strategy": strategy,
@@ -104,8 +104,8 @@ def first_outdated(
         "session": Between(first, last),
         "content_hash": OUTDATED,
     }
-    sessions = warehouse.read(COVERAGE, where, columns=["session"])["session"]
-    return sessions.min().date() if len(sessions) else None
+    marked = warehouse.read(COVERAGE, where, columns=["symbol", "session"])
+    return marked.groupby("symbol")["session"].min().dt.date
 
 
 def require(

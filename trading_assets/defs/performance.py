@@ -13,7 +13,7 @@ from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.defs.books import unwritten
 from trading_assets.defs.charts import MOUNT
-from trading_assets.defs.coverage import first_outdated
+from trading_assets.defs.coverage import outdated_signals
 from trading_assets.defs.lanes import OWNERS, Lane
 from trading_assets.defs.telling import rounded
 from trading_assets.errors import BookSuperseded, DataMissing
@@ -175,9 +175,10 @@ def _rests_on_older_bars(lane: Lane, warehouse: Warehouse, portfolio: pd.DataFra
     no reason to refuse its record, and every reason to tell.
     """
     first, last = (portfolio["session"].iloc[at].date() for at in (0, -1))
-    since = first_outdated(warehouse, lane.name, lane.symbols, first, last)
-    if since is None:
+    marked = outdated_signals(warehouse, lane.name, lane.symbols, first, last)
+    if marked.empty:
         return ""
+    since = marked.min()
     return (
         f"bars have changed since the signals from {since} on were made: trading-assets "
         f"backfill --strategy {lane.name} --from {since} makes them from today's"

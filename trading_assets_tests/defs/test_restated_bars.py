@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from trading_assets.core.evenings import market_to_make
-from trading_assets.defs.coverage import OUTDATED, first_outdated
+from trading_assets.defs.coverage import OUTDATED, outdated_signals
 from trading_assets.defs.jobs import BOOK
 from trading_assets.models.tables import COVERAGE
 from trading_assets_tests.defs.world import (
@@ -182,8 +182,8 @@ def test_only_what_rests_on_the_change_is_marked(tmp_path: Path) -> None:
     assert set(marked["asset"]) == {"indicators", "signals"}
     assert set(marked.loc[marked["asset"] == "signals", "session"].dt.date) == set(days[3:])
     assert set(marked["reason"]) == {f"bars have changed since {days[3]}"}
-    found = first_outdated(world.warehouse, "cross", ["AAA", "BBB"], days[0], days[-1])
-    assert found == days[3]
+    found = outdated_signals(world.warehouse, "cross", ["AAA", "BBB"], days[0], days[-1])
+    assert found.to_dict() == {"BBB": days[3]}
     result = world.make_book("cross", days[3], days[3])
     assert not result.success
     assert "cross/signals was never materialized" in faults_of(result)
