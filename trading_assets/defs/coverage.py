@@ -22,6 +22,7 @@ from trading_assets.sessions import LAST_DAY
 OUTDATED = "outdated"
 """In the place of a version: made once, and of bars that have changed since."""
 
+SAYS_OF_BARS = ("symbol", "session", "status", "content_hash")
 RESTING = ["indicators", "signals"]
 """Assets whose rows are made from bars."""
 
@@ -68,7 +69,7 @@ def outdated(warehouse: Warehouse, told: pd.DataFrame) -> Replacement:
         warehouse: With the bars as they were.
         told: `coverage` rows of the bars that are about to be stored.
     """
-    key, says = ["symbol", "session"], ["status", "content_hash"]
+    key, says = list(SAYS_OF_BARS[:2]), list(SAYS_OF_BARS[2:])
     bars = {"asset": "bars", "symbol": sorted(set(told["symbol"]))}
     within = {"session": Between(told["session"].min(), told["session"].max())}
     stored = (
@@ -106,6 +107,40 @@ def outdated_signals(
     }
     marked = warehouse.read(COVERAGE, where, columns=["symbol", "session"])
     return marked.groupby("symbol")["session"].min().dt.date
+
+
+def bars_told(
+    warehouse: Warehouse, symbols: Sequence[str], window: Sequence[date]
+) -> pd.DataFrame:
+    """What was said of the bars of *window* when they were stored: of their content."""
+    within = Between(window[0], window[-1])
+    where = {"asset": "bars", "symbol": list(symbols), "session": within}
+    return warehouse.read(COVERAGE, where, columns=list(SAYS_OF_BARS))
+
+
+def replace_if_same(
+    warehouse: Warehouse,
+    symbols: Sequence[str],
+    window: Sequence[date],
+    as_read: pd.DataFrame,
+    *replacements: Replacement,
+) -> None:
+    """Replace what was made from bars, unless they have changed since they were read.
+
+    Else it would be stored over the mark that tells it is of the older ones.
+
+    Args:
+        as_read: What `bars_told` gave when the bars were read.
+
+    Raises:
+        StoreBusy: If they have changed: what was made is to be made again.
+    """
+    with warehouse.transaction():
+        if not as_read.equals(bars_told(warehouse, symbols, window)):
+            raise StoreBusy(
+                f"bars from {window[0]} to {window[-1]} were changed while they were read"
+            )
+        warehouse.replace(*replacements)
 
 
 def require(

@@ -8,7 +8,13 @@ import pandas as pd
 
 from trading_assets.adapters.storage.port import Replacement, Warehouse
 from trading_assets.core.indicators import bars_needed, indicators_as_of, parse_indicator
-from trading_assets.defs.coverage import covered, require, waiting
+from trading_assets.defs.coverage import (
+    bars_told,
+    covered,
+    replace_if_same,
+    require,
+    waiting,
+)
 from trading_assets.defs.lanes import MARKET, OWNERS, Market
 from trading_assets.defs.partitions import Requested, looking_back
 from trading_assets.defs.telling import check, tell
@@ -53,6 +59,7 @@ def indicators_asset(market: Market) -> dg.AssetsDefinition:
                 needed = bars_needed(names)
                 window = market.window(requested.first, requested.last, needed)
                 require(warehouse, requested, asset="bars", window=window)
+                as_read = bars_told(warehouse, requested.symbols, window)
                 bars = warehouse.window(
                     BARS,
                     requested.symbols,
@@ -66,7 +73,11 @@ def indicators_asset(market: Market) -> dg.AssetsDefinition:
                     bars, actions, requested.first, requested.last, names, market.calendar
                 )
             )
-            warehouse.replace(
+            replace_if_same(
+                warehouse,
+                requested.symbols,
+                window,
+                as_read,
                 Replacement(INDICATORS, requested.frame(), rows),
                 covered(
                     requested,

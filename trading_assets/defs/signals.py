@@ -7,7 +7,13 @@ from trading_assets.adapters.analysts.port import Briefings
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.panel import Panel
 from trading_assets.core.views import Views, views_of
-from trading_assets.defs.coverage import covered, require, waiting
+from trading_assets.defs.coverage import (
+    bars_told,
+    covered,
+    replace_if_same,
+    require,
+    waiting,
+)
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, looking_back
 from trading_assets.defs.telling import check, tell
@@ -69,6 +75,7 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
             with warehouse.snapshot():
                 window = market.window(requested.first, requested.last, analyst.bars - 1)
                 require(warehouse, requested, asset="bars", window=window)
+                as_read = bars_told(warehouse, requested.symbols, window)
                 require(
                     warehouse,
                     requested,
@@ -77,7 +84,11 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                 )
                 views = _views(lane, warehouse, requested)
             rows = requested.only(analyst.signals(Briefings(lane.name, views)))
-            warehouse.replace(
+            replace_if_same(
+                warehouse,
+                requested.symbols,
+                window,
+                as_read,
                 Replacement(SIGNALS, requested.frame(strategy=lane.name), rows),
                 covered(
                     requested,

@@ -10,9 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from trading_assets.adapters.storage.port import Replacement
 from trading_assets.core.evenings import market_to_make
-from trading_assets.defs.coverage import OUTDATED, outdated_signals
+from trading_assets.defs.coverage import (
+    OUTDATED,
+    bars_told,
+    outdated_signals,
+    replace_if_same,
+)
 from trading_assets.defs.jobs import BOOK
+from trading_assets.errors import StoreBusy
 from trading_assets.models.tables import COVERAGE
 from trading_assets_tests.defs.world import (
     CROSS,
@@ -208,3 +215,26 @@ def test_what_was_held_is_marked_only_until_it_is_sold(tmp_path: Path) -> None:
     assert result.success, faults_of(result)
     sold = world.warehouse.query("SELECT side FROM fills WHERE symbol = 'CCC'")
     assert list(sold["side"]) == ["BUY", "SELL"]
+
+
+@pytest.mark.parametrize("asset", ["indicators", "signals"])
+def test_what_was_made_of_bars_that_changed_meanwhile_is_not_stored_over_the_mark(
+    tmp_path: Path, asset: str
+) -> None:
+    world = World.made(tmp_path / "world", strategies=[CROSS])
+    days = world.lane_sessions
+    world.make_all(last=days[6])
+    window = world.sessions[: world.sessions.index(days[6]) + 1]
+    as_read = bars_told(world.warehouse, ["BBB"], window)
+    strategy = "cross" if asset == "signals" else ""
+    own = {"asset": asset, "strategy": strategy, "symbol": "BBB", "session": days[4]}
+    made = world.warehouse.read(COVERAGE, own)
+    again = Replacement(COVERAGE, made[list(COVERAGE.partition)], made)
+
+    replace_if_same(world.warehouse, ["BBB"], window, as_read, again)
+    world.restate("BBB", days[3])
+    assert world.make_market(days[3], days[3], ["BBB"]).success
+
+    with pytest.raises(StoreBusy, match="were changed while they were read"):
+        replace_if_same(world.warehouse, ["BBB"], window, as_read, again)
+    assert set(world.warehouse.read(COVERAGE, own)["content_hash"]) == {OUTDATED}
