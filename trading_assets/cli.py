@@ -8,13 +8,14 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.commands.ibkr import ibkr
+from trading_assets.commands.reporting import reporting
+from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -24,31 +25,9 @@ if TYPE_CHECKING:
 
 DAY = click.DateTime(["%Y-%m-%d"])
 WORKSPACE_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FAILED, BAD_INPUT = 1, 2
 PORT = 3000
 PORTS = click.IntRange(1, 65535)
-PAPER_PORT = 4002
-PING_CLIENT = 999
-"""Of its own, so that asking disturbs no session that trades."""
-
-IDS = click.IntRange(1, 2**31 - 1)
-WAITS = click.FloatRange(0.1, 600)
 LOG_LEVELS = click.Choice(["critical", "error", "warning", "info", "debug"])
-
-
-def reporting[**P, R](command: Callable[P, R]) -> Callable[P, R]:
-    """Turn our own errors into one line and an exit status."""
-
-    @wraps(command)
-    def reported(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except TradingAssetsError as error:
-            status = BAD_INPUT if isinstance(error, InvalidInput) else FAILED
-            click.secho(f"trading-assets: {error}", fg="red", err=True)
-            sys.exit(status)
-
-    return reported
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,6 +35,9 @@ def reporting[**P, R](command: Callable[P, R]) -> Callable[P, R]:
 def main() -> None:
     """Bars to portfolio as one lineage graph, per symbol and trading session."""
     _take_env_file()
+
+
+main.add_command(ibkr)
 
 
 @main.command()
@@ -159,33 +141,6 @@ def status() -> None:
 
     settings = _settings()
     show_status(settings, market_of(settings))
-
-
-@main.group()
-def ibkr() -> None:
-    """Interactive Brokers: what can be asked of its gateway."""
-
-
-@ibkr.command("ping")
-@click.option("--host", default="127.0.0.1", envvar="IBKR_HOST", show_default=True)
-@click.option(
-    "--port", default=PAPER_PORT, envvar="IBKR_PORT", type=PORTS, show_default=True
-)
-@click.option("--client-id", default=PING_CLIENT, type=IDS, show_default=True)
-@click.option("--seconds", default=10.0, type=WAITS, help="Longest wait.")
-@reporting
-def ping_gateway(*, host: str, port: int, client_id: int, seconds: float) -> None:
-    """Begin a session at the gateway and end it: whether it is logged in, and for whom.
-
-    It asks for nothing else and sends no order. Exit status 1 if there is no session.
-    """
-    from trading_assets.adapters.ibkr.ping import ping  # noqa: PLC0415 - as above
-
-    pong = ping(host, port, client_id, seconds)
-    click.echo(
-        f"{host}:{port} speaks version {pong.server_version} and is logged in for "
-        f"{', '.join(pong.accounts)} ({pong.milliseconds:.0f} ms)"
-    )
 
 
 @main.command()

@@ -25,6 +25,52 @@ from trading_assets.strategies.loading import PACKAGED
 SIMULATED = "simulated"
 CSV = "csv:"
 SEED = 1
+PAPER_PORT = 4002
+CLIENT_ID = 1
+HIGHEST_PORT = 65535
+FLAGS = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class IbkrPlace:
+    """Where a gateway of Interactive Brokers is, and what may be done there.
+
+    Attributes:
+        host: ``IBKR_HOST``.
+        port: ``IBKR_PORT``: 4002 or 7497 for paper, 4001 or 7496 for real money.
+        client_id: ``IBKR_CLIENT_ID``: of the one connection that trades. The next one is
+            that of market data.
+        account: ``IBKR_ACCOUNT``; empty for none.
+        is_readonly: ``IBKR_READONLY``, unless it is ``no``: nothing is ever sent.
+        live_account: ``TRADING_LIVE_ACCOUNT``: the account with real money that this
+            environment allows; empty for none.
+    """
+
+    host: str
+    port: int
+    client_id: int
+    account: str
+    is_readonly: bool
+    live_account: str
+
+    @classmethod
+    def from_environment(cls, given: Mapping[str, str]) -> "IbkrPlace":
+        """What *given* says, and the defaults of a paper account for what it does not.
+
+        Raises:
+            InvalidInput: If a variable does not hold what it should.
+        """
+        readonly = given.get("IBKR_READONLY") or "yes"
+        if readonly not in FLAGS:
+            raise InvalidInput(f"IBKR_READONLY must be yes or no, was {readonly!r}")
+        return cls(
+            host=given.get("IBKR_HOST") or "127.0.0.1",
+            port=_number("IBKR_PORT", given.get("IBKR_PORT"), PAPER_PORT),
+            client_id=_number("IBKR_CLIENT_ID", given.get("IBKR_CLIENT_ID"), CLIENT_ID),
+            account=given.get("IBKR_ACCOUNT") or "",
+            is_readonly=FLAGS[readonly],
+            live_account=given.get("TRADING_LIVE_ACCOUNT") or "",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +85,7 @@ class Settings:
         warehouse: ``TRADING_WAREHOUSE``, a DuckDB file.
         ledger: ``TRADING_LEDGER``, a SQLite file or a PostgreSQL URL.
         charts: ``TRADING_CHARTS``, a folder.
+        ibkr: ``IBKR_…``; used by what asks Interactive Brokers for something.
     """
 
     home: Path
@@ -48,6 +95,7 @@ class Settings:
     warehouse: Path
     ledger: str
     charts: Path
+    ibkr: IbkrPlace
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -71,6 +119,7 @@ class Settings:
             warehouse=home / (given.get("TRADING_WAREHOUSE") or "warehouse.duckdb"),
             ledger=_ledger(home, given.get("TRADING_LEDGER") or "ledger.db"),
             charts=home / (given.get("TRADING_CHARTS") or "charts"),
+            ibkr=IbkrPlace.from_environment(given),
         )
 
     @property
@@ -187,6 +236,13 @@ def check_market_data(source: str) -> None:
 
 def _ledger(home: Path, place: str) -> str:
     return place if "://" in place else str(home / place)
+
+
+def _number(name: str, given: str | None, default: int) -> int:
+    written = given or str(default)
+    if not written.isdecimal() or not 1 <= int(written) <= HIGHEST_PORT:
+        raise InvalidInput(f"{name} must be 1 to {HIGHEST_PORT}, was {written!r}")
+    return int(written)
 
 
 def _day(written: str | None) -> date | None:

@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -221,3 +221,81 @@ COMMISSIONS = sa.Table(
     sa.Column("at", Instant, nullable=False),
 )
 """What an execution has cost; told before or after it, so it is tied to nothing."""
+
+LEDGER_ACCOUNTS = sa.Table(
+    "ledger_accounts",
+    METADATA,
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("is_live", sa.Boolean, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+"""Accounts whose orders are in this ledger: all for paper, or all for real money."""
+
+HALTS = sa.Table(
+    "halts",
+    METADATA,
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("is_halt", sa.Boolean, nullable=False),
+    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""What was halted and what was let go on again, numbered from 1.
+
+The strategy is empty for all of them.
+"""
+
+SESSION_HALTS = sa.Table(
+    "session_halts",
+    METADATA,
+    sa.Column("strategy", sa.String, primary_key=True),
+    sa.Column("lane", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+"""Sessions of simulated books that were decided under a halt, for whoever walks again."""
+
+ADOPTIONS = sa.Table(
+    "adoptions",
+    METADATA,
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("symbol", sa.String, nullable=False),
+    sa.Column("con_id", Whole, nullable=False),
+    sa.Column("shares", Number, nullable=False),
+    sa.Column("exec_key", sa.String, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""Shares in an account that no order of ours explains, and who took them for granted.
+
+Signed; numbered from 1 by account.
+"""
+
+ACCOUNT_SNAPSHOTS = sa.Table(
+    "account_snapshots",
+    METADATA,
+    sa.Column("account", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("recorded_at", Instant, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+"""What a broker said of an account after a session, as JSON; nobody can ask it again."""
+
+NOTICES = sa.Table(
+    "notices",
+    METADATA,
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("topic", sa.String, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("is_sent", sa.Boolean, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""What people were told, and what was held back because they had just been told."""
+
+sa.Index(None, NOTICES.c.topic, NOTICES.c.seq)

@@ -1,0 +1,1 @@
+"""Groups of what a person can ask for at the prompt, one file each."""
