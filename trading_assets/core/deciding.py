@@ -13,7 +13,6 @@ import numpy as np
 
 from trading_assets.core.book import Book
 from trading_assets.core.commission import commission
-from trading_assets.core.exchange import SIDES, Row, SimulatedExchange
 from trading_assets.core.filling import FILL_VERSION, Ticket
 from trading_assets.core.market_days import MarketDays
 from trading_assets.core.risk import (
@@ -24,6 +23,7 @@ from trading_assets.core.risk import (
     objection,
 )
 from trading_assets.core.sizing import LevelMissing, shares_wanted
+from trading_assets.core.venue import SIDES, Row, Venue
 from trading_assets.models.order import Leg, OrderStatus, OrderType, TimeInForce
 from trading_assets.strategies.spec import EntryOrder, StrategySpec, fingerprint
 
@@ -86,9 +86,7 @@ class _View:
     volatility: float | None
 
 
-def decide(
-    plan: Plan, days: MarketDays, day: int, exchange: SimulatedExchange
-) -> list[Decided]:
+def decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Decided]:
     """What to order at the close of day number *day*.
 
     A signal that agrees with the position and the working orders asks for nothing; a
@@ -133,7 +131,7 @@ def order_rows(
 
 
 def _disagreements(
-    plan: Plan, days: MarketDays, day: int, exchange: SimulatedExchange
+    plan: Plan, days: MarketDays, day: int, exchange: Venue
 ) -> tuple[list[_View], list[_View]]:
     """Signals that want out of what is held, and those that want in."""
     wanted, stances = days.wanted[day], exchange.stances()
@@ -274,7 +272,7 @@ def _proposal(plan: Plan, view: _View, shares: int) -> Proposal:
     )
 
 
-def _room(plan: Plan, exchange: SimulatedExchange) -> Room:
+def _room(plan: Plan, exchange: Venue) -> Room:
     """Cash and places that working entries and open shorts have not spoken for."""
     book = exchange.book
     waiting = [ticket for ticket in exchange.tickets if ticket.leg is Leg.ENTRY]

@@ -85,6 +85,14 @@ class MarketDays:
             actions={at - day: own for at, own in self.actions.items() if at >= day},
         )
 
+    def price_digest(self, day: int, symbols: Sequence[str]) -> bytes:
+        """Of what day number *day* says *symbols* were worth, signals left aside."""
+        content = hashlib.blake2b(repr(symbols).encode(), digest_size=16)
+        columns = [self.column[symbol] for symbol in symbols]
+        content.update(self.prices[day, columns].tobytes())
+        content.update(self._actions_of(day, symbols))
+        return content.digest()
+
     def digest(self, day: int, symbols: Sequence[str]) -> bytes:
         """Of all that day number *day* says about *symbols*."""
         is_all = symbols == self.symbols
@@ -94,9 +102,12 @@ class MarketDays:
         content.update(self.wanted[day, columns].tobytes())
         content.update(self.levels[day, columns].tobytes())
         content.update(self.volatility[day, columns].tobytes())
-        own = [entry for entry in self.actions.get(day, ()) if entry[0] in symbols]
-        content.update(repr([(s, kind.value, value) for s, kind, value in own]).encode())
+        content.update(self._actions_of(day, symbols))
         return content.digest()
+
+    def _actions_of(self, day: int, symbols: Sequence[str]) -> bytes:
+        own = [entry for entry in self.actions.get(day, ()) if entry[0] in symbols]
+        return repr([(s, kind.value, value) for s, kind, value in own]).encode()
 
 
 def market_days(

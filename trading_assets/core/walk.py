@@ -13,9 +13,10 @@ from datetime import date
 
 from trading_assets.core.book import Book
 from trading_assets.core.deciding import Plan, decide, order_rows
-from trading_assets.core.exchange import Log, Row, SimulatedExchange
+from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays
+from trading_assets.core.venue import Log, Row, Venue
 from trading_assets.errors import DataMissing
 from trading_assets.models.order import Leg, OrderType, TimeInForce
 
@@ -112,10 +113,10 @@ def walk(plan: Plan, days: MarketDays, opening: Opening, *, states: bool = True)
         decided = decide(plan, days, day, exchange)
         exchange.submit(day, [order.ticket for order in decided if not order.is_refused])
         walked.orders.extend(order_rows(plan, days, day, decided))
-        positions = _positions(session, exchange.book, days.closes(day))
+        positions = position_rows(session, exchange.book, days.closes(day))
         walked.positions.extend(positions)
         walked.portfolio.append(
-            _portfolio(session, exchange.book, positions, drawdown_frac)
+            portfolio_row(session, exchange.book, positions, drawdown_frac)
             | {"book_hash": book_hash}
         )
         state = state_of(exchange) if states else ""
@@ -157,7 +158,7 @@ def link(
     return content.hexdigest()
 
 
-def state_of(exchange: SimulatedExchange) -> str:
+def state_of(exchange: Venue) -> str:
     """All that the next session needs to know, as JSON; floats keep every bit."""
     tickets = [asdict(ticket) for ticket in exchange.tickets]
     return json.dumps({"book": exchange.book.to_plain(), "tickets": tickets})
@@ -172,7 +173,8 @@ def _ticket(plain: dict[str, object]) -> Ticket:
     return Ticket(**(plain | words))  # pyright: ignore[reportArgumentType] - written by state_of
 
 
-def _positions(session: date, book: Book, closes: Mapping[str, float]) -> list[Row]:
+def position_rows(session: date, book: Book, closes: Mapping[str, float]) -> list[Row]:
+    """What is held at the close, one row per symbol, without strategy and lane."""
     return [
         {
             "session": session,
@@ -188,7 +190,7 @@ def _positions(session: date, book: Book, closes: Mapping[str, float]) -> list[R
     ]
 
 
-def _portfolio(
+def portfolio_row(
     session: date, book: Book, positions: list[Row], drawdown_frac: float
 ) -> Row:
     """The book in one row; its sums are those of *positions*, whatever their order."""

@@ -114,31 +114,22 @@ SHOWN = [
 def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
     """How the broker is shown the market of a range: what is stored, or an error."""
 
-    def shown(first: date, last: date, held: Sequence[str]) -> MarketDays:
+    def shown(
+        first: date,
+        last: date,
+        held: Sequence[str],
+        *,
+        signals_from: date | None = None,
+    ) -> MarketDays:
         sessions = lane.calendar.between(first, last)
+        undecided = lane.calendar.between(signals_from or first, last)
         symbols = sorted({*lane.symbols, *held})
         within = {"symbol": symbols, "session": Between(first, last)}
         with warehouse.snapshot():
             asked = Requested.by_session(sessions)
-            require(
-                warehouse,
-                asked,
-                asset="signals",
-                strategy=lane.name,
-                symbols=lane.symbols,
-                version=lane.analyst.version_hash,
-            )
+            _require_opinions(market, lane, warehouse, undecided)
             require(warehouse, asked, asset="bars", symbols=lane.symbols)
             beyond = sorted(set(held).difference(lane.symbols))
-            if volatility_indicator(lane.spec.sizing):
-                version = market.indicators_version
-                require(
-                    warehouse,
-                    asked,
-                    asset="indicators",
-                    symbols=lane.symbols,
-                    version=version,
-                )
             return market_days(
                 sessions=sessions,
                 symbols=symbols,
@@ -154,6 +145,26 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
             )
 
     return shown
+
+
+def _require_opinions(
+    market: Market, lane: Lane, warehouse: Warehouse, sessions: Sequence[date]
+) -> None:
+    """Refuse to decide before there is something to decide on, of today's code."""
+    if not sessions:
+        return
+    needed = {"signals": (lane.name, lane.analyst.version_hash)}
+    if volatility_indicator(lane.spec.sizing):
+        needed["indicators"] = ("", market.indicators_version)
+    for asset, (strategy, version) in needed.items():
+        require(
+            warehouse,
+            Requested.by_session(sessions),
+            asset=asset,
+            strategy=strategy,
+            symbols=lane.symbols,
+            version=version,
+        )
 
 
 def _uncovered(

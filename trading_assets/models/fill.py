@@ -15,7 +15,7 @@ class Fill(Value):
         session: In which it happened.
         shares: Above zero; `side` carries the sign.
         price: Currency per share, slippage included.
-        commission: Account currency, paid by us.
+        commission: Account currency, paid by us; below zero for a rebate.
     """
 
     strategy: StrategyName
@@ -27,7 +27,7 @@ class Fill(Value):
     side: Side
     shares: int = Field(gt=0)
     price: float
-    commission: float = Field(ge=0)
+    commission: float
     filled_at: datetime
 
 

@@ -4,13 +4,23 @@ import hashlib
 import json
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, Strict, field_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
 
 from trading_assets.models.base import StrategyName, Symbol, Value
 from trading_assets.sessions import FIRST_DAY, LAST_DAY
 from trading_assets.strategies.cron import check_evening
+
+DECIDING = {"order", "bracket"}
+"""What of `Execution` decides which orders there are."""
 
 RESERVED_NAMES = frozenset({"market", "account"})
 """Asset groups that are not a strategy's."""
@@ -146,16 +156,42 @@ class EntryOrder(StrEnum):
     STOP_AT_ENTRY = "stop_at_entry"
 
 
+class BrokerKind(StrEnum):
+    """Who trades."""
+
+    SIMULATED = "simulated"
+    IBKR = "ibkr"
+
+
+class Guard(StrEnum):
+    """What is done about a leg that should be at the broker and is not."""
+
+    ALARM = "alarm"
+    EXIT = "exit"
+
+
 class Execution(Value):
     """Where and how orders are sent.
 
     Attributes:
         bracket: Whether an entry brings its stop and target along.
+        account: At Interactive Brokers; None for the one of the environment. With real
+            money it must be named.
+        guard: What is done about a stop or target that should be at the broker and is
+            not: tell people, or send that leg again as well, once.
     """
 
-    broker: Literal["simulated"] = "simulated"
+    broker: BrokerKind = BrokerKind.SIMULATED
     order: EntryOrder = EntryOrder.MARKET_NEXT_OPEN
     bracket: Flag = True
+    account: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}[0-9]{4,12}$")
+    guard: Guard = Guard.ALARM
+
+    @model_validator(mode="after")
+    def _names_an_account_only_where_there_is_one(self) -> Self:
+        if self.broker is BrokerKind.SIMULATED and self.account is not None:
+            raise ValueError(f"account is for broker ibkr, was {self.account}")
+        return self
 
 
 class CommissionPlan(StrEnum):
@@ -239,8 +275,17 @@ class StrategySpec(Value):
         return self.charts.draw or Draw.CURRENT
 
     @property
+    def is_traded_for_real(self) -> bool:
+        """Whether its orders go to a broker outside."""
+        return self.execution.broker is BrokerKind.IBKR
+
+    @property
     def book_hash(self) -> str:
-        """Of all that decides what becomes of a signal."""
+        """Of all that decides what becomes of a signal.
+
+        Who trades, for which account, and who looks after it do not: a replay of the same
+        signals is held against what was traded.
+        """
         return fingerprint(
             self.name,
             sorted(self.universe),
@@ -248,7 +293,7 @@ class StrategySpec(Value):
             self.capital,
             self.sizing,
             self.risk,
-            self.execution,
+            {"broker": "simulated", **self.execution.model_dump(include=DECIDING)},
             self.costs,
         )
 

@@ -9,9 +9,10 @@ import pytest
 
 from trading_assets.core.book import Book
 from trading_assets.core.deciding import Plan, decide, order_rows
-from trading_assets.core.exchange import Row, SimulatedExchange
+from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays
+from trading_assets.core.venue import Row
 from trading_assets.models.order import Leg
 from trading_assets_tests.make import (
     FIRST,

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from trading_assets.core.book import Book
 from trading_assets.core.deciding import Plan
-from trading_assets.core.exchange import Row, SimulatedExchange
+from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.market_days import MarketDays, market_days
+from trading_assets.core.venue import Row
 from trading_assets.core.walk import Opening, Walked, state_of, walk
 from trading_assets.errors import InvalidInput
 from trading_assets.models.order import Leg, TimeInForce

@@ -1,6 +1,6 @@
 """What we need from a broker."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
@@ -13,8 +13,30 @@ from trading_assets.core.market_days import MarketDays
 from trading_assets.models.base import Lane
 from trading_assets.models.table import Table
 
-type Market = Callable[[date, date, Sequence[str]], MarketDays]
-"""The market of a range, for the universe and the symbols held beyond it."""
+
+class Market(Protocol):
+    """How a broker is shown the market of a range."""
+
+    def __call__(
+        self,
+        first: date,
+        last: date,
+        held: Sequence[str],
+        *,
+        signals_from: date | None = None,
+    ) -> MarketDays:
+        """The sessions *first* to *last*, for the universe and what is *held* beyond it.
+
+        Args:
+            first: A session of the lane.
+            last: A session of the lane.
+            held: Symbols that are held, or have an order waiting.
+            signals_from: From which session on signals are needed; None for all of them.
+
+        Raises:
+            DataMissing: If an input was never made.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +60,8 @@ class Broker(Protocol):
     Every broker keeps these promises, and `BrokerContract` in the tests asks for them:
 
     - An ``order_id`` is traded at most once, however often a session is asked for.
-    - A session that was decided from the same inputs is left as it is.
+    - A session that was decided from the same inputs is left as it is. At a real broker it
+      is decided once, whatever becomes of the inputs.
     - What a run had recorded when it was killed is there whole, or not at all; started
       again, it ends as if it had never been killed.
     - One run at a time decides for a strategy; a second one waits, then raises

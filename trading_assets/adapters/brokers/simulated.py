@@ -7,18 +7,18 @@ session only the newest counts, and only while its link to the session before it
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from typing import override
 
 import pandas as pd
 
+from trading_assets.adapters.brokers.chain import Chain, days_of, records_of
 from trading_assets.adapters.brokers.port import Broker, Market, Traded
-from trading_assets.adapters.ledger.store import BookSession, Ledger, SessionRecord
+from trading_assets.adapters.ledger.store import BookSession, Ledger
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
 from trading_assets.core.walk import (
-    GENESIS,
     Opening,
     Walked,
     link,
@@ -30,48 +30,6 @@ from trading_assets.models.base import Lane
 from trading_assets.models.table import Table
 
 LANE_WAIT_SECONDS = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The stored sessions of a lane: those that hold together, and those that do not.
-
-    Attributes:
-        standing: Linked from the very first session on, ascending.
-        broken: Stored after a link that no longer holds, ascending.
-    """
-
-    standing: tuple[BookSession, ...]
-    broken: tuple[BookSession, ...]
-
-    @classmethod
-    def of(cls, stored: Sequence[BookSession], start: date | None = None) -> "Chain":
-        """Tell the standing from the broken among *stored*, ascending by session.
-
-        Args:
-            stored: The newest walk of each session.
-            start: First session of the lane; None for where the book began last. What
-                is stored before it is of a lane that began earlier.
-        """
-        own = [entry for entry in stored if entry.session >= (start or _begun(stored))]
-        if start is not None and own and own[0].session != start:
-            return cls((), tuple(own))
-        previous = GENESIS
-        for count, entry in enumerate(own):
-            if entry.previous_hash != previous:
-                return cls(tuple(own[:count]), tuple(own[count:]))
-            previous = entry.book_hash
-        return cls(tuple(own), ())
-
-    def generation(self, at: int) -> int | None:
-        """Of a walk from session number *at* on; None if it needs one of its own.
-
-        A walk that goes on where the one before it ended shares its generation, so that
-        evening after evening gives what a range gives.
-        """
-        later = [entry.generation for entry in (*self.standing, *self.broken)[at:]]
-        before = self.standing[at - 1].generation if at else 0
-        return before if before > max(later, default=-1) else None
 
 
 class SimulatedBroker(Broker):
@@ -109,9 +67,9 @@ class SimulatedBroker(Broker):
             outside = opening.symbols.difference(plan.universe)
             days = market(sessions[look_from], sessions[-1], sorted(outside))
             held = self._held(plan, days.sessions, opening, outside)
-            stands = _standing_days(plan, chain.standing[look_from:], days, held)
+            stands = _standingdays_of(plan, chain.standing[look_from:], days, held)
             if stands == len(days.sessions):
-                return Traded((), _days(chain.broken))
+                return Traded((), days_of(chain.broken))
             begin = look_from + stands
             walked = walk(plan, days.since(stands), self._opening(plan, chain, begin))
             before = chain.standing[begin - 1].spec_hash if begin else plan.rules_hash
@@ -132,11 +90,11 @@ class SimulatedBroker(Broker):
 
     @override
     def decided(self, strategy: str) -> tuple[date, ...]:
-        return _days(self._chain(strategy).standing)
+        return days_of(self._chain(strategy).standing)
 
     @override
     def superseded(self, strategy: str) -> tuple[date, ...]:
-        return _days(self._chain(strategy).broken)
+        return days_of(self._chain(strategy).broken)
 
     def _chain(self, strategy: str, start: date | None = None) -> Chain:
         return Chain.of(self._ledger.chain(strategy, self._lane), start)
@@ -183,22 +141,13 @@ class SimulatedBroker(Broker):
         strategy, lane = plan.spec.name, self._lane
         if generation is None:
             generation = self._ledger.next_generation(strategy, lane)
-        records = [
-            SessionRecord(
-                session=closing.session,
-                previous_hash=closing.previous_hash,
-                book_hash=closing.book_hash,
-                spec_hash=plan.rules_hash,
-                state=closing.state,
-            )
-            for closing in walked.closings
-        ]
+        records = records_of(plan, walked.closings)
         self._ledger.append(strategy, lane, generation, records, walked.rows)
         walked_sessions = tuple(closing.session for closing in walked.closings)
         return Traded(walked_sessions, self.superseded(strategy))
 
 
-def _standing_days(
+def _standingdays_of(
     plan: Plan,
     stored: Sequence[BookSession],
     days: MarketDays,
@@ -210,14 +159,3 @@ def _standing_days(
         if link(plan, days, day, entry.previous_hash, concerned) != entry.book_hash:
             return day
     return min(len(stored), len(days.sessions))
-
-
-def _begun(stored: Sequence[BookSession]) -> date:
-    """Where the newest walk from nothing but capital began."""
-    begun = [entry for entry in stored if entry.previous_hash == GENESIS]
-    newest = max(begun, key=lambda entry: (entry.generation, entry.session), default=None)
-    return newest.session if newest else date.min
-
-
-def _days(stored: Sequence[BookSession]) -> tuple[date, ...]:
-    return tuple(entry.session for entry in stored)

@@ -264,8 +264,12 @@ class OrderDesk:
                 self._cancel(standing)
             return self._standing(order_id)
 
-    def preview(self, ticket: OrderTicket) -> MarginPreview:
+    def preview(self, ticket: OrderTicket, seconds: float | None = None) -> MarginPreview:
         """What *ticket* would do to the account's margin; nothing is traded or recorded.
+
+        Args:
+            ticket: The order.
+            seconds: Longest wait; None for the setting of the gateway.
 
         Raises:
             ReadOnlyGateway: If the connection may not send orders: previews are orders.
@@ -283,6 +287,7 @@ class OrderDesk:
             state = self._gateway.ask(
                 lambda ib: ib.whatIfOrderAsync(contract, order),
                 f"preview of {ticket.order_id}",
+                seconds,
             )
             return _preview(ticket, state)
 

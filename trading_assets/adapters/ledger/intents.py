@@ -23,6 +23,7 @@ from trading_assets.adapters.ledger.schema import (
     EXECUTIONS,
     ORDER_FACTS,
     ORDER_INTENTS,
+    ORDER_REFUSALS,
 )
 from trading_assets.core.order_states import (
     OrderStanding,
@@ -112,6 +113,45 @@ class IntentBook:
                 )
             ]
         return {intent.order_id: intent for intent in found}
+
+    def of_account(self, account: str) -> dict[str, Intent]:
+        """Every order that was ever committed for *account*, by its reference."""
+        return self._by_ref(ORDER_INTENTS.c.account == account)
+
+    def of_strategy(self, strategy: str) -> dict[str, Intent]:
+        """Every order that was ever committed for *strategy*, by its reference."""
+        return self._by_ref(ORDER_INTENTS.c.strategy == strategy)
+
+    def refuse(self, order_id: str, strategy: str, reason: str, at: datetime) -> None:
+        """Record that an order which was decided is not sent after all; the first counts.
+
+        Raises:
+            OrderConflict: If it was committed: then it is out, or may be.
+        """
+        if self.known([order_id]):
+            raise OrderConflict(f"order {order_id} was committed and can't be refused")
+        values = {
+            "order_id": order_id,
+            "strategy": strategy,
+            "reason": reason,
+            "at": at,
+        }
+        self._add(ORDER_REFUSALS, [values])
+
+    def refusals(self, order_ids: Iterable[str]) -> dict[str, tuple[str, datetime]]:
+        """Why and when those of *order_ids* were refused that were, by their id."""
+        found: dict[str, tuple[str, datetime]] = {}
+        with self._engine.connect() as connection:
+            for some in _batches(list(dict.fromkeys(order_ids))):
+                query = sa.select(ORDER_REFUSALS).where(ORDER_REFUSALS.c.order_id.in_(some))
+                for row in connection.execute(query):
+                    found[row.order_id] = (row.reason, row.at)
+        return found
+
+    def facts_of(self, order_ids: Iterable[str]) -> dict[str, list[Fact]]:
+        """All that was told of some orders, oldest first, by their id."""
+        with self._engine.connect() as connection:
+            return _facts(connection, list(dict.fromkeys(order_ids)))
 
     def by_ref(self, account: str, order_ref: str) -> Intent | None:
         """The order of *account* that carries *order_ref*, if it is one of ours."""
@@ -248,6 +288,11 @@ class IntentBook:
         """Whether its executions were the last to say that it is filled."""
         told = [fact for fact in self.facts(order_id) if fact.source == "executions"]
         return bool(told) and told[-1].kind is FactKind.FILLED
+
+    def _by_ref(self, where: sa.ColumnElement[bool]) -> dict[str, Intent]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.select(ORDER_INTENTS).where(where))
+            return {row.order_ref: _intent(row) for row in rows}
 
     def _one(self, *where: sa.ColumnElement[bool]) -> Intent | None:
         with self._engine.connect() as connection:

@@ -222,6 +222,16 @@ COMMISSIONS = sa.Table(
 )
 """What an execution has cost; told before or after it, so it is tied to nothing."""
 
+ORDER_REFUSALS = sa.Table(
+    "order_refusals",
+    METADATA,
+    sa.Column("order_id", sa.String, primary_key=True),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+)
+"""Orders that were decided and then not sent after all: halted meanwhile, or too late."""
+
 LEDGER_ACCOUNTS = sa.Table(
     "ledger_accounts",
     METADATA,

@@ -39,7 +39,15 @@ class Shown:
         self._said = said
         self.asked: list[tuple[date, date, tuple[str, ...]]] = []
 
-    def __call__(self, first: date, last: date, held: Sequence[str]) -> MarketDays:
+    def __call__(
+        self,
+        first: date,
+        last: date,
+        held: Sequence[str],
+        *,
+        signals_from: date | None = None,
+    ) -> MarketDays:
+        del signals_from
         self.asked.append((first, last, tuple(held)))
         walked = slice(DAYS.index(first), DAYS.index(last) + 1)
         return make_days(self._candles, said=self._said, walked=walked)

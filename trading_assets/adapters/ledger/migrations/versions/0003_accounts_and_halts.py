@@ -11,9 +11,21 @@ depends_on = None
 
 def upgrade() -> None:
     """Make the tables."""
+    _make_refusals()
     _make_accounts()
     _make_halts()
     _make_notices()
+
+
+def _make_refusals() -> None:
+    op.create_table(
+        "order_refusals",
+        sa.Column("order_id", sa.String(), nullable=False),
+        sa.Column("strategy", sa.String(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("order_id", name="pk_order_refusals"),
+    )
 
 
 def _make_accounts() -> None:

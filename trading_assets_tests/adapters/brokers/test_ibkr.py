@@ -1,0 +1,451 @@
+"""A strategy traded at Interactive Brokers, evening by evening, over a real socket."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from trading_assets.adapters.brokers.ibkr import Border, IbkrBroker
+from trading_assets.adapters.brokers.port import Traded
+from trading_assets.adapters.ibkr.gateway import GatewaySettings
+from trading_assets.adapters.ibkr.orders import Patience
+from trading_assets.adapters.ibkr.session import Books
+from trading_assets.core.audit import cash_differences, share_differences
+from trading_assets.core.deciding import Plan
+from trading_assets.core.market_days import MarketDays
+from trading_assets.errors import OrderConflict, OrderUnresolved, WrongAccount
+from trading_assets.models.account import Adoption, AdoptionKind
+from trading_assets.models.table import Table
+from trading_assets.models.tables import (
+    BOOK_EVENTS,
+    FILLS,
+    ORDER_EVENTS,
+    ORDERS,
+    PORTFOLIO,
+    POSITIONS,
+    TRADES,
+)
+from trading_assets.sessions import trading_calendar
+from trading_assets_tests.fake_gateway import FakeGateway
+from trading_assets_tests.fake_gateway.faults import Fault
+from trading_assets_tests.make import Said, flat, make_days, make_sessions, make_spec
+
+ACCOUNT = "DU1234567"
+DAYS = make_sessions(8)
+CALENDAR = trading_calendar()
+AFTER_CLOSE = timedelta(minutes=75)
+AFTER_OPEN = timedelta(minutes=1)
+PRICES: Mapping[str, Sequence[float]] = {
+    "AAA": (10, 11, 12, 13, 12, 11, 10, 9),
+    "BBB": (50, 50, 51, 52, 53, 54, 55, 56),
+}
+CON_IDS = {"AAA": 101, "BBB": 102}
+BOUGHT = (Said(0, "AAA", "BUY"),)
+PATIENCE = Patience(acknowledge=5.0, settle=0.05)
+
+
+@dataclass
+class Clock:
+    """What time it is, for all of them."""
+
+    now: datetime = CALENDAR.close_at(DAYS[0]) + AFTER_CLOSE
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Street:
+    """A market, a gateway, and a broker of ours; the clock is moved by hand."""
+
+    def __init__(self, home: Path, fake: FakeGateway, clock: Clock) -> None:
+        self.clock = clock
+        self.fake = fake
+        self.books = Books.open(home / "ledger.db")
+        self.said: Sequence[Said] = BOUGHT
+        self.bracket = False
+        self.halted: Callable[[str], str] = lambda _: ""
+        self.is_readonly = False
+
+    @property
+    def broker(self) -> IbkrBroker:
+        settings = GatewaySettings(
+            port=self.fake.port,
+            client_id=7,
+            account=ACCOUNT,
+            readonly=self.is_readonly,
+            messages_per_second=0,
+        )
+        border = Border(
+            settings,
+            halted=self.halted,
+            splits=list,
+            patience=PATIENCE,
+            wait_seconds=5.0,
+        )
+        return IbkrBroker(self.books, border, CALENDAR, self.clock)
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(
+            make_spec(
+                universe=("AAA", "BBB"),
+                sizing={"kind": "fixed_shares", "shares": 10},
+                execution={"broker": "ibkr", "bracket": self.bracket},
+            )
+        )
+
+    def market(
+        self,
+        first: date,
+        last: date,
+        held: Sequence[str],
+        *,
+        signals_from: date | None = None,
+    ) -> MarketDays:
+        del held, signals_from
+        candles = {name: [flat(price) for price in own] for name, own in PRICES.items()}
+        walked = slice(DAYS.index(first), DAYS.index(last) + 1)
+        return make_days(candles, said=self.said, walked=walked)
+
+    def open(self, day: int) -> None:
+        """Trading begins in day number *day*, at its prices."""
+        self.clock.now = CALENDAR.open_at(DAYS[day]) + AFTER_OPEN
+        for symbol, prices in PRICES.items():
+            self.fake.price(symbol, prices[day])
+        self.fake.open_market()
+
+    def close(self, day: int) -> None:
+        """The evening of day number *day*."""
+        self.clock.now = CALENDAR.close_at(DAYS[day]) + AFTER_CLOSE
+        self.fake.close_market()
+
+    def evening(self, day: int, *, first: int | None = None) -> Traded:
+        """Have day number *day* traded, as the schedule does after its close."""
+        begin = DAYS[day if first is None else first]
+        return self.broker.trade_through(self.plan, DAYS[: day + 1], begin, self.market)
+
+    def rows(self, table: Table, count: int = len(DAYS)) -> pd.DataFrame:
+        """What is recorded of the first *count* days."""
+        return self.broker.rows("reference", table, DAYS[:count])
+
+    def sent(self) -> list[str]:
+        """References of the orders that the gateway has taken, in the order taken."""
+        return [order.order_ref for order in self.fake.orders.values()]
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Iterator[Street]:
+    clock = Clock()
+    with FakeGateway(account=ACCOUNT, now=clock) as fake:
+        street = Street(tmp_path, fake, clock)
+        for symbol, con_id in CON_IDS.items():
+            fake.add_symbol(symbol, con_id=con_id)
+            fake.price(symbol, PRICES[symbol][0])
+        fake.close_market()
+        yield street
+
+
+def told(rows: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
+    return list(rows[list(columns)].itertuples(index=False, name=None))
+
+
+def refused(street: Street, day: int) -> dict[str, str]:
+    """Reasons of what was refused on day number *day*, by symbol and leg."""
+    rows = street.broker.rows("reference", ORDERS, [DAYS[day]])
+    own = rows[rows["status"] == "refused"]
+    return dict(zip(own["symbol"] + "-" + own["leg"], own["reason"], strict=True))
+
+
+def assert_balanced(street: Street, count: int) -> None:
+    """Fills and events explain cash and shares, and the broker holds the same."""
+    fills, events = street.rows(FILLS, count), street.rows(BOOK_EVENTS, count)
+    portfolio, positions = street.rows(PORTFOLIO, count), street.rows(POSITIONS, count)
+    last = positions[positions["session"] == pd.Timestamp(DAYS[count - 1])]
+    assert cash_differences(portfolio, fills, events, street.plan.spec.capital).empty
+    assert share_differences(last, fills, events).empty
+    held = {name: own.shares for name, own in street.fake.positions.items() if own.shares}
+    assert dict(zip(last["symbol"], last["shares"], strict=True)) == held
+
+
+def test_a_decision_of_the_evening_is_filled_at_the_open_and_booked(street: Street) -> None:
+    street.evening(0)
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+    assert told(street.rows(ORDERS, 1), "symbol", "status", "shares") == [
+        ("AAA", "submitted", 10)
+    ]
+
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+
+    fills = street.rows(FILLS, 2)
+    assert told(fills, "fill_id", "side", "shares", "price") == [
+        (f"reference-{DAYS[0]}-AAA-entry-1", "BUY", 10, 11.0)
+    ]
+    assert [on.date() for on in fills["session"]] == [DAYS[1]]
+    assert told(street.rows(POSITIONS, 2), "symbol", "shares", "average_cost") == [
+        ("AAA", 10, 11.0)
+    ]
+    assert_balanced(street, 2)
+
+
+def test_materializing_again_decides_nothing_and_sends_nothing(street: Street) -> None:
+    street.evening(0)
+    street.said = (Said(0, "BBB", "BUY"),)
+
+    again = street.evening(0)
+
+    assert again == Traded((), ())
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+
+
+def test_a_session_that_is_not_current_never_reaches_the_broker(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "BBB", "BUY"))
+    street.close(1)
+
+    street.evening(1, first=0)
+
+    assert street.sent() == [f"reference-{DAYS[1]}-BBB-entry"]
+    assert refused(street, 0)["AAA-entry"].startswith("too_late: ")
+
+
+def test_nothing_goes_out_in_the_last_five_minutes_before_an_open(street: Street) -> None:
+    street.clock.now = CALENDAR.open_at(DAYS[1]) - timedelta(minutes=5)
+
+    street.evening(0)
+
+    assert street.sent() == []
+    assert refused(street, 0)["AAA-entry"].startswith("too_late: the next session opens at")
+
+
+def test_a_read_only_connection_decides_and_sends_nothing(street: Street) -> None:
+    street.is_readonly = True
+
+    street.evening(0)
+
+    assert street.sent() == []
+    assert refused(street, 0) == {"AAA-entry": "readonly: IBKR_READONLY is not no"}
+
+
+def test_a_halt_refuses_whatever_is_new(street: Street) -> None:
+    street.halted = lambda strategy: f"{strategy} by ann: looks odd"
+
+    street.evening(0)
+
+    assert street.sent() == []
+    assert refused(street, 0) == {"AAA-entry": "halt: reference by ann: looks odd"}
+
+
+def test_a_halt_in_the_middle_of_a_step_stops_what_is_not_out_yet(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(0, "BBB", "BUY"))
+    street.halted = lambda _: "by ann" if street.sent() else ""
+
+    street.evening(0)
+    street.halted = lambda _: ""
+    street.evening(0)
+
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+    events = street.rows(ORDER_EVENTS, 1)
+    mine = events[events["order_id"] == f"reference-{DAYS[0]}-BBB-entry"]
+    assert told(mine, "status", "reason") == [("cancelled", "halt: by ann")]
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP_BEFORE_PLACE, Fault.LOST_ORDER])
+def test_what_was_decided_and_did_not_arrive_is_sent_by_the_next_run(
+    street: Street, fault: Fault
+) -> None:
+    street.fake.inject(fault)
+
+    street.evening(0)
+    assert street.sent() in ([], [f"reference-{DAYS[0]}-AAA-entry"])
+    street.evening(0)
+
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+    assert told(street.rows(ORDERS, 1), "symbol", "leg", "status") == [
+        ("AAA", "entry", "submitted")
+    ]
+
+
+def test_an_execution_that_is_told_late_is_booked_where_it_happened(street: Street) -> None:
+    street.evening(0)
+    street.fake.fill_in_parts("AAA", 4, 6)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    before = street.rows(ORDERS, 2)
+    (first, *_) = street.fake.executions
+    street.fake.correct(first.exec_id, price=10.5)
+    street.said = (Said(1, "BBB", "BUY"),)
+
+    assert street.evening(1).walked == (DAYS[1],)
+    fills = street.rows(FILLS, 2)
+    assert sorted(fills["price"]) == [10.5, 11.0]
+    pd.testing.assert_frame_equal(street.rows(ORDERS, 2), before)
+    assert_balanced(street, 2)
+
+
+def test_a_bracket_protects_and_an_exit_cancels_it_before_it_sells(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(2, "AAA", "SELL"),
+    )
+    street.evening(0)
+    assert street.sent() == [
+        f"reference-{DAYS[0]}-AAA-{leg}" for leg in ("entry", "target", "stop")
+    ]
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.open(2)
+    street.close(2)
+    street.evening(2)
+    working = [order for order in street.fake.orders.values() if order.is_open]
+    assert [order.order_ref for order in working] == [f"reference-{DAYS[2]}-AAA-exit"]
+
+    street.open(3)
+    street.close(3)
+    street.evening(3)
+
+    assert told(street.rows(TRADES, 4), "symbol", "shares", "pnl", "exit_reason") == [
+        ("AAA", 10, 20.0, "exit")
+    ]
+    assert street.rows(POSITIONS, 4).query("session == @pd.Timestamp(@DAYS[3])").empty
+    assert_balanced(street, 4)
+
+
+def test_a_stop_that_fills_in_the_session_is_booked_as_the_leg_it_is(
+    street: Street,
+) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.evening(0)
+    street.open(1)
+    street.fake.price("AAA", 7.5)
+    street.close(1)
+    street.evening(1)
+
+    assert told(street.rows(TRADES, 2), "exit_price", "exit_reason") == [(7.5, "stop")]
+    events = street.rows(ORDER_EVENTS, 2)
+    target = events[events["order_id"] == f"reference-{DAYS[0]}-AAA-target"]
+    assert list(target["status"]) == ["working", "cancelled"]
+    assert_balanced(street, 2)
+
+
+def test_an_unexplained_position_blocks_its_symbol_and_no_other(street: Street) -> None:
+    street.fake.hold("AAA", 5, 9.0)
+    street.said = (Said(0, "AAA", "BUY"), Said(0, "BBB", "BUY"))
+
+    street.evening(0)
+
+    assert street.sent() == [f"reference-{DAYS[0]}-BBB-entry"]
+    assert refused(street, 0) == {
+        "AAA-entry": "positions_agree: AAA: the broker holds 5, fills, corporate actions "
+        "and adoptions make 0"
+    }
+
+
+def test_a_position_that_was_adopted_blocks_nothing(street: Street) -> None:
+    street.fake.hold("AAA", 5, 9.0)
+    adopted = Adoption(
+        account=ACCOUNT,
+        kind=AdoptionKind.BASELINE,
+        symbol="AAA",
+        con_id=101,
+        shares=5,
+        who="ann",
+        why="was there before",
+        at=street.clock.now,
+    )
+    street.books.accounts.adopt([adopted])
+
+    street.evening(0)
+
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+
+
+def test_what_the_broker_rejects_is_known_by_its_words(street: Street) -> None:
+    street.fake.inject(Fault.REJECT, text="no such luck")
+
+    street.evening(0)
+
+    events = street.rows(ORDER_EVENTS, 1)
+    assert list(events["status"]) == ["rejected"]
+    assert "no such luck" in events["reason"].iloc[0]
+
+
+def test_a_symbol_that_the_broker_does_not_know_is_refused_by_name(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(0, "CCC", "BUY"))
+    plan = Plan.of(
+        make_spec(
+            universe=("AAA", "CCC"),
+            sizing={"kind": "fixed_shares", "shares": 10},
+            execution={"broker": "ibkr"},
+        )
+    )
+
+    def market(
+        first: date,
+        last: date,
+        held: Sequence[str],
+        *,
+        signals_from: date | None = None,
+    ) -> MarketDays:
+        del first, last, held, signals_from
+        return make_days({"AAA": [flat(10)], "CCC": [flat(20)]}, said=street.said)
+
+    street.broker.trade_through(plan, DAYS[:1], DAYS[0], market)
+
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]
+    assert refused(street, 0)["CCC-entry"].startswith("broker: ")
+
+
+def test_another_account_needs_another_strategy(street: Street) -> None:
+    street.evening(0)
+    settings = GatewaySettings(
+        port=street.fake.port, client_id=7, account="DU7654321", readonly=False
+    )
+    other = IbkrBroker(
+        street.books, Border(settings, lambda _: "", list), CALENDAR, street.clock
+    )
+
+    with pytest.raises(WrongAccount, match="reference was traded in DU1234567"):
+        other.trade_through(street.plan, DAYS[:1], DAYS[0], street.market)
+
+
+def test_paper_and_real_money_share_no_ledger(street: Street) -> None:
+    street.evening(0)
+
+    with pytest.raises(WrongAccount, match="paper money"):
+        street.books.accounts.claim("U1234567", is_live=True)
+
+
+def test_an_order_that_is_out_is_not_refused_afterwards(street: Street) -> None:
+    street.evening(0)
+
+    with pytest.raises(OrderConflict, match="was committed"):
+        street.books.intents.refuse(
+            f"reference-{DAYS[0]}-AAA-entry", "reference", "halt", street.clock.now
+        )
+
+
+def test_an_exit_waits_until_the_legs_are_gone_for_certain(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(1, "AAA", "SELL"),
+    )
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.fake.inject(Fault.NO_ANSWER, message=4)
+
+    with pytest.raises(OrderUnresolved, match="waits for"):
+        street.evening(1)
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" in street.sent()
