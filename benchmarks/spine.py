@@ -158,7 +158,7 @@ def evening(symbols: tuple[str, ...]) -> float:
     from trading_assets.defs.backfill import Backfill  # noqa: PLC0415 - after the environment
 
     with world(symbols) as (definitions, market), dg.DagsterInstance.get() as instance:
-        work = Backfill.of(Settings.from_environment(), market, market.lanes[0])
+        work = Backfill.of(Settings.from_environment(), market, market.lanes[0].history)
         lane = market.lanes[0]
         before = lane.calendar.offset(lane.start, 20)
         tonight = lane.calendar.offset(before, 1)

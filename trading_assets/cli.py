@@ -5,7 +5,7 @@ Exit status: 0 done, 1 failed, 2 bad input.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from trading_assets.defs.backfill import Backfill, Part
+    from trading_assets.defs.lanes import Book, Lane
     from trading_assets.defs.resources import Settings
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -73,6 +74,27 @@ def backfill(
     begin, end = (day.date() if day else None for day in (first, last))
     asked = tuple(symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip())
     _make(settings, definitions, market, strategy, begin, end, asked, with_charts=charts)
+
+
+@main.command()
+@click.option("--strategy", required=True, help="Name of the strategy.")
+@click.option("--charts/--no-charts", default=True, help="Draw what charts.draw asks for.")
+@reporting
+def trade(*, strategy: str, charts: bool) -> None:
+    """Make a strategy's evening now, as its schedule does: orders may go to its broker.
+
+    They do if its file says broker ibkr and IBKR_READONLY is no. Doing it twice sends
+    nothing twice.
+    """
+    settings, definitions, market = _location()
+    own, *others = _lane(market, strategy).books
+    work = _work(settings, market, own)
+    begin, end = work.tonight()
+    _run(work, definitions, begin, end, work.parts(begin, end, (), with_charts=charts))
+    for book in others:
+        work = _work(settings, market, book)
+        begin, end = work.tonight()
+        _run(work, definitions, begin, end, work.book_parts(begin, end))
 
 
 @main.group()
@@ -261,20 +283,39 @@ def _make(
     *,
     with_charts: bool,
 ) -> None:
-    """Backfill one strategy with a progress bar."""
+    """Backfill one strategy: the book in which its past is traded."""
+    lane = _lane(market, strategy)
+    unknown = sorted(set(symbols).difference(lane.symbols))
+    if unknown:
+        raise InvalidInput(
+            f"--symbols must be of {strategy}'s universe {', '.join(lane.symbols)}, "
+            f"was {', '.join(unknown)}"
+        )
+    work = _work(settings, market, lane.history)
+    begin, end = work.range_of(first, last)
+    if first and begin < max(first, lane.start) and begin != lane.start:
+        click.echo(f"{strategy}: begins on {begin}, the first session that is not decided")
+    parts = work.parts(begin, end, symbols, with_charts=with_charts)
+    _run(work, definitions, begin, end, parts)
+
+
+def _run(
+    work: "Backfill",
+    definitions: "dg.Definitions",
+    begin: date,
+    end: date,
+    parts: "Iterator[Part]",
+) -> None:
+    """Run *parts* one after the other, with a progress bar."""
     from dagster import DagsterInstance  # noqa: PLC0415 - as above
 
     from trading_assets.console import progress_bar  # noqa: PLC0415
     from trading_assets.defs.instance import bury_dead_runs  # noqa: PLC0415
 
-    work = _work(settings, market, strategy, symbols)
-    begin, end = work.range_of(first, last)
-    if first and begin < max(first, work.lane.start) and begin != work.lane.start:
-        click.echo(f"{strategy}: begins on {begin}, the first session that is not decided")
-    click.secho(f"{strategy}: {begin} to {end}", bold=True)
+    click.secho(f"{work.book.title}: {begin} to {end}", bold=True)
     with DagsterInstance.get() as instance, progress_bar() as show:
         bury_dead_runs(instance)
-        for part in work.parts(begin, end, symbols, with_charts=with_charts):
+        for part in parts:
             _run_part(
                 work, definitions, instance, part, show(part.title, part.materializations)
             )
@@ -292,25 +333,18 @@ def _run_part(
     )
 
 
-def _work(
-    settings: "Settings",
-    market: Any,  # noqa: ANN401 - as above
-    strategy: str,
-    symbols: tuple[str, ...],
-) -> "Backfill":
-    from trading_assets.defs.backfill import Backfill  # noqa: PLC0415 - as above
-
+def _lane(market: Any, strategy: str) -> "Lane":  # noqa: ANN401 - as above
     lane = market.lane(strategy)
     if lane is None:
         known = ", ".join(lane.name for lane in market.lanes)
         raise InvalidInput(f"--strategy must be one of {known}, was {strategy}")
-    unknown = sorted(set(symbols).difference(lane.symbols))
-    if unknown:
-        raise InvalidInput(
-            f"--symbols must be of {strategy}'s universe {', '.join(lane.symbols)}, "
-            f"was {', '.join(unknown)}"
-        )
-    return Backfill.of(settings, market, lane)
+    return lane
+
+
+def _work(settings: "Settings", market: Any, book: "Book") -> "Backfill":  # noqa: ANN401 - as above
+    from trading_assets.defs.backfill import Backfill  # noqa: PLC0415 - as above
+
+    return Backfill.of(settings, market, book)
 
 
 if __name__ == "__main__":

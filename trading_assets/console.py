@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.adapters.storage.questions import (
@@ -25,10 +26,9 @@ from trading_assets.adapters.storage.questions import (
     standing,
 )
 from trading_assets.core.statistics import money, percent, signed_percent
-from trading_assets.defs.lanes import Lane, Market
+from trading_assets.defs.lanes import Book, Lane, Market
 from trading_assets.defs.performance import equity_path, tear_sheet_path
-from trading_assets.defs.resources import BrokerResource, Settings, WarehouseResource
-from trading_assets.models.base import Lane as BookLane
+from trading_assets.defs.resources import Settings, WarehouseResource, brokers_resource
 from trading_assets.models.tables import CHARTS
 from trading_assets.strategies.loading import LoadedStrategy
 
@@ -96,7 +96,7 @@ def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
 
 def show_status(settings: Settings, market: Market) -> None:
     """Print what there is, and how far each strategy has come."""
-    warehouse, broker = _stores(settings)
+    warehouse, brokers = _stores(settings)
     out.print(f"home        {settings.home}")
     out.print(f"market      {settings.market_data}, from {market.start}")
     out.print(f"last closed {market.current()} ({market.calendar.exchange})")
@@ -112,14 +112,15 @@ def show_status(settings: Settings, market: Market) -> None:
             f"  [yellow]{gap['symbol']}: {gap['size']} sessions {gap['status']}, {days}[/]"
         )
     for lane in market.lanes:
-        _show_lane_status(lane, warehouse, broker)
+        for book in lane.books:
+            _show_book_status(book, warehouse, book.broker(brokers))
 
 
 def show_demo(settings: Settings, market: Market) -> None:
     """Print what a demo has come to, and where to look next."""
     warehouse, _ = _stores(settings)
     standings = {
-        lane.name: standing(warehouse, lane.name, BookLane.SIMULATED)
+        lane.name: standing(warehouse, lane.name, lane.history.kind)
         for lane in market.lanes
     }
     out.print()
@@ -134,23 +135,24 @@ def show_demo(settings: Settings, market: Market) -> None:
     out.print()
     for path in charts.sort_values("session")["path"].tail(1):
         out.print(f"a chart      {settings.charts / path}", soft_wrap=True)
-    out.print(f"equity       {settings.charts / equity_path(lane.name)}", soft_wrap=True)
+    out.print(f"equity       {settings.charts / equity_path(lane.history)}", soft_wrap=True)
     out.print(
-        f"tear sheet   {settings.charts / tear_sheet_path(lane.name)}", soft_wrap=True
+        f"tear sheet   {settings.charts / tear_sheet_path(lane.history)}", soft_wrap=True
     )
     out.print(
         "\nOpen Dagster on this history with [bold]make dev[/], then http://127.0.0.1:3000"
     )
 
 
-def _show_lane_status(lane: Lane, warehouse: Warehouse, broker: Broker) -> None:
+def _show_book_status(own: Book, warehouse: Warehouse, broker: Broker) -> None:
+    lane = own.lane
     decided, superseded = broker.decided(lane.name), broker.superseded(lane.name)
-    book = standing(warehouse, lane.name, broker.lane)
+    book = standing(warehouse, lane.name, own.kind)
     far = f"{decided[0]} to {decided[-1]}" if decided else "nothing decided yet"
     worth = (
         f", equity {money(float(book.portfolio['equity']))}" if len(book.portfolio) else ""
     )  # pyright: ignore[reportArgumentType] - a number
-    out.print(f"[bold]{lane.name}[/]  {far}{worth}, {len(book.positions)} positions")
+    out.print(f"[bold]{own.title}[/]  {far}{worth}, {len(book.positions)} positions")
     if superseded:
         out.print(
             f"  [red]{superseded[0]} to {superseded[-1]} rest on inputs that have changed: "
@@ -237,8 +239,8 @@ def _cell(value: object) -> str:
     return f"{value:,.4f}" if isinstance(value, float) else str(value)
 
 
-def _stores(settings: Settings) -> tuple[Warehouse, Broker]:
+def _stores(settings: Settings) -> tuple[Warehouse, Brokers]:
     return (
         WarehouseResource(path=str(settings.warehouse)).create_resource(None),
-        BrokerResource(ledger=settings.ledger).create_resource(None),
+        brokers_resource(settings).create_resource(None),
     )

@@ -434,6 +434,7 @@ def test_the_readme_lists_every_command() -> None:
     assert listed == [
         "demo",
         "backfill",
+        "trade",
         *(f"strategies {name}" for name in ("list", "validate", "schema")),
         "query",
         "status",

@@ -27,13 +27,13 @@ from trading_assets.defs.jobs import (
     range_tags,
     view_job_name,
 )
-from trading_assets.defs.lanes import MARKET, Lane, Market
+from trading_assets.defs.lanes import MARKET, Book, Lane, Market
 from trading_assets.defs.launch import Progress, run_job
 from trading_assets.defs.resources import (
-    BrokerResource,
     MarketDataResource,
     Settings,
     WarehouseResource,
+    brokers_resource,
 )
 from trading_assets.errors import InvalidInput
 from trading_assets.models.chart import Timeframe
@@ -79,23 +79,33 @@ class Backfill:
     """What a strategy's history needs, and how to make it."""
 
     market: Market
-    lane: Lane
+    book: Book
     warehouse: Warehouse
     broker: Broker
     market_data: MarketData
 
     @classmethod
-    def of(cls, settings: Settings, market: Market, lane: Lane) -> "Backfill":
-        """A backfill of *lane* on the stores that *settings* name."""
+    def of(cls, settings: Settings, market: Market, book: Book) -> "Backfill":
+        """A backfill of *book* on the stores that *settings* name."""
+        brokers = brokers_resource(settings).create_resource(None)
         return cls(
             market=market,
-            lane=lane,
+            book=book,
             warehouse=WarehouseResource(path=str(settings.warehouse)).create_resource(None),
-            broker=BrokerResource(ledger=settings.ledger).create_resource(None),
+            broker=book.broker(brokers),
             market_data=MarketDataResource(source=settings.market_data).create_resource(
                 None
             ),
         )
+
+    @property
+    def lane(self) -> Lane:
+        """Whose history it is."""
+        return self.book.lane
+
+    def tonight(self) -> tuple[date, date]:
+        """From the first session that is not decided to the last one that has closed."""
+        return self.range_of(self.market.current(), None)
 
     def range_of(self, first: date | None, last: date | None) -> tuple[date, date]:
         """*first* and *last* snapped inward to sessions that there are.
@@ -148,7 +158,7 @@ class Backfill:
             viewed,
             lane.symbols,
         )
-        yield from self._book_parts(first, last)
+        yield from self.book_parts(first, last)
 
     def run(
         self,
@@ -264,7 +274,7 @@ class Backfill:
                 chunk = tuple(adjacent[at : at + most])
                 yield Part(job, keys, first, last, chunk, sessions)
 
-    def _book_parts(self, first: date, last: date) -> Iterator[Part]:
+    def book_parts(self, first: date, last: date) -> Iterator[Part]:
         """The book of the range and of what rested on it; last of all its performance.
 
         Performance refuses a book of which a part no longer stands, and whether sessions
@@ -283,7 +293,7 @@ class Backfill:
     def _book(self, first: date, last: date, names: Sequence[str]) -> Part:
         lane = self.lane
         sessions = len(lane.calendar.between(first, last))
-        assets = tuple(map(lane.key, names))
+        assets = tuple(map(self.book.key, names))
         return Part(book_job_name(lane.name), assets, first, last, (), sessions)
 
 

@@ -14,7 +14,15 @@ import pandas as pd
 
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.defs.partitions import Requested
-from trading_assets.errors import DataMissing, MarketDataUnreadable, StoreBusy
+from trading_assets.errors import (
+    DataMissing,
+    GatewayUnreachable,
+    MarketDataUnreadable,
+    NoAnswer,
+    OrdersPaused,
+    OrderUnresolved,
+    StoreBusy,
+)
 from trading_assets.models.bar import CoverageStatus
 from trading_assets.models.tables import COVERAGE
 from trading_assets.sessions import LAST_DAY
@@ -25,6 +33,9 @@ OUTDATED = "outdated"
 SAYS_OF_BARS = ("symbol", "session", "status", "content_hash")
 RESTING = ["indicators", "signals"]
 """Assets whose rows are made from bars."""
+
+OUT_OF_REACH = (StoreBusy, GatewayUnreachable, NoAnswer, OrdersPaused, OrderUnresolved)
+"""Held by others, or not to be heard just now: it may well be different in a minute."""
 
 RETRIES = 3
 FIRST_RETRY_SECONDS = 5
@@ -255,13 +266,13 @@ def waiting(requested: Requested, current: date) -> Iterator[None]:
     """Have a step tried again later when what it needs is not there yet.
 
     Tonight's inputs may be minutes away, so a step of the *current* session waits for
-    them; a step of any other session fails at once, by name. A store that others hold
-    is always worth another try.
+    them; a step of any other session fails at once, by name. A store that others hold, a
+    gateway that is down and an order that is in doubt are always worth another try.
     """
     try:
         yield
-    except StoreBusy as busy:
-        raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from busy
+    except OUT_OF_REACH as error:
+        raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from error
     except DataMissing as missing:
         if requested.last < current:
             raise

@@ -3,11 +3,11 @@
 import dagster as dg
 import pandas as pd
 
-from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.storage.port import Replacement, Warehouse
 from trading_assets.core.filling import FILL_VERSION
 from trading_assets.defs.coverage import waiting
-from trading_assets.defs.lanes import OWNERS, Lane, Market
+from trading_assets.defs.lanes import OWNERS, Book, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import tell, tell_rows
 from trading_assets.models.tables import BOOK_EVENTS, FILLS, TRADES
@@ -17,16 +17,17 @@ SHOWN = ["session", "symbol", "side", "shares", "price", "commission", "order_id
 """Columns of the fills that the asset's page shows."""
 
 
-def fills_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
+def fills_asset(market: Market, book: Book) -> dg.AssetsDefinition:
     """The asset ``<s>/fills``."""
+    lane = book.lane
 
     @dg.asset(
         name="fills",
-        key_prefix=lane.name,
+        key_prefix=book.prefix,
         group_name=lane.name,
         partitions_def=lane.sessions,
         deps=[
-            lane.key("orders"),
+            book.key("orders"),
             dg.AssetDep("bars", partition_mapping=every_symbol()),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -39,10 +40,10 @@ def fills_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
     def fills(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
     ) -> None:
-        requested = Requested.of(context)
-        partitions = requested.frame(strategy=lane.name, lane=broker.lane.value)
+        requested, broker = Requested.of(context), book.broker(brokers)
+        partitions = book.partition(requested)
         with waiting(requested, market.current()), broker.alone(lane.name):
             rows, events, trades = (
                 broker.rows(lane.name, table, requested.sessions)

@@ -55,7 +55,7 @@ def book_job(lane: Lane) -> dg.JobDefinition:
     """A strategy's orders, fills, portfolio and performance."""
     return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
         book_job_name(lane.name),
-        dg.AssetSelection.assets(*map(lane.key, BOOK)),
+        dg.AssetSelection.assets(*(own.key(name) for own in lane.books for name in BOOK)),
         description=f"What {lane.name} does about it, and what comes of that.",
         executor_def=dg.in_process_executor,
     )

@@ -7,8 +7,11 @@ from functools import cached_property
 from importlib.metadata import version
 
 import dagster as dg
+import pandas as pd
 
 from trading_assets.adapters.analysts.port import Analyst
+from trading_assets.adapters.brokers.choice import Brokers
+from trading_assets.adapters.brokers.port import Broker
 from trading_assets.core.deciding import Plan
 from trading_assets.core.indicators import (
     ENGINE_VERSION,
@@ -16,8 +19,13 @@ from trading_assets.core.indicators import (
     parse_indicator,
 )
 from trading_assets.core.sizing import volatility_indicator
-from trading_assets.defs.partitions import session_partitions, symbol_partitions
+from trading_assets.defs.partitions import (
+    Requested,
+    session_partitions,
+    symbol_partitions,
+)
 from trading_assets.errors import InvalidInput
+from trading_assets.models.base import Lane as BookLane
 from trading_assets.sessions import TradingCalendar
 from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import StrategySpec, fingerprint
@@ -91,6 +99,59 @@ class Lane:
     def key(self, asset: str) -> dg.AssetKey:
         """The key of one of its assets."""
         return dg.AssetKey([self.name, asset])
+
+    @property
+    def book(self) -> "Book":
+        """Its own book: of who trades its orders."""
+        is_real = self.spec.is_traded_for_real
+        return Book(self, BookLane.IBKR if is_real else BookLane.SIMULATED)
+
+    @property
+    def books(self) -> tuple["Book", ...]:
+        """Its own book and, if it is traded outside, the replay of the same signals."""
+        if not self.spec.is_traded_for_real:
+            return (self.book,)
+        return (self.book, Book(self, BookLane.REPLAY))
+
+    @property
+    def history(self) -> "Book":
+        """The book in which its past is traded: nothing of it reaches anybody outside."""
+        return self.books[-1]
+
+
+@dataclass(frozen=True)
+class Book:
+    """One of a strategy's books, from its orders to its performance.
+
+    Attributes:
+        kind: Who trades: the `lane` of its rows.
+    """
+
+    lane: Lane
+    kind: BookLane
+
+    @property
+    def prefix(self) -> list[str]:
+        """Of its assets' keys, and of where its pictures lie."""
+        is_replay = self.kind is BookLane.REPLAY
+        return [self.lane.name, *([self.kind.value] if is_replay else [])]
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return " ".join(self.prefix)
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The key of one of its assets."""
+        return dg.AssetKey([*self.prefix, asset])
+
+    def broker(self, brokers: Brokers) -> Broker:
+        """Who keeps it."""
+        return brokers.of(self.lane.spec, self.kind)
+
+    def partition(self, requested: Requested) -> pd.DataFrame:
+        """One row per session asked for, as the book's tables are partitioned."""
+        return requested.frame(strategy=self.lane.name, lane=self.kind.value)
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,14 @@ def _lane_assets(
         chart_asset(market, lane, Timeframe.DAILY),
         chart_asset(market, lane, Timeframe.WEEKLY),
         signals_asset(market, lane),
-        orders_asset(market, lane),
-        fills_asset(market, lane),
-        portfolio_asset(market, lane),
-        performance_asset(lane, is_simulated_market=settings.is_simulated_market),
+        *(
+            asset
+            for book in lane.books
+            for asset in (
+                orders_asset(market, book),
+                fills_asset(market, book),
+                portfolio_asset(market, book),
+                performance_asset(book, is_simulated_market=settings.is_simulated_market),
+            )
+        ),
     ]

@@ -6,16 +6,17 @@ from datetime import date
 import dagster as dg
 import pandas as pd
 
-from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Market as MarketOf
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.market_days import MarketDays, market_days
 from trading_assets.core.sizing import volatility_indicator
 from trading_assets.defs.coverage import never_made, require, waiting
-from trading_assets.defs.lanes import OWNERS, Lane, Market
+from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
-from trading_assets.defs.telling import tell, tell_rows
-from trading_assets.models.order import OrderStatus
+from trading_assets.defs.telling import check, tell, tell_rows
+from trading_assets.models.base import Lane as BookLane
+from trading_assets.models.order import OrderEventStatus, OrderStatus
 from trading_assets.models.tables import (
     BARS,
     CORPORATE_ACTIONS,
@@ -26,13 +27,14 @@ from trading_assets.models.tables import (
 )
 
 
-def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
+def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
     """The asset ``<s>/orders``."""
+    lane = book.lane
     asked = ["bars", *(["indicators"] if volatility_indicator(lane.spec.sizing) else [])]
 
     @dg.asset(
         name="orders",
-        key_prefix=lane.name,
+        key_prefix=book.prefix,
         group_name=lane.name,
         partitions_def=lane.sessions,
         deps=[
@@ -40,6 +42,7 @@ def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
             *(dg.AssetDep(own, partition_mapping=every_symbol()) for own in asked),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=_checks(book),
         code_version=lane.plan.rules_hash,
         description="What was decided for every symbol: submitted, or refused by a named "
         "rule. Sizing and limits are arithmetic; no analyst reaches them.",
@@ -50,9 +53,9 @@ def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
     def orders(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
     ) -> dg.MaterializeResult:
-        requested = Requested.of(context)
+        requested, broker = Requested.of(context), book.broker(brokers)
         sessions = lane.calendar.between(lane.start, requested.last)
         with waiting(requested, market.current()):
             traded = broker.trade_through(
@@ -75,7 +78,7 @@ def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                 lane.name,
                 lane.start,
             )
-        partitions = requested.frame(strategy=lane.name, lane=broker.lane.value)
+        partitions = book.partition(requested)
         with waiting(requested, market.current()), broker.alone(lane.name):
             rows = broker.rows(lane.name, ORDERS, requested.sessions)
             events = broker.rows(lane.name, ORDER_EVENTS, requested.sessions)
@@ -85,16 +88,19 @@ def orders_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
             )
         tell(context, requested, _counts(rows, requested), {s: s for s in STATUSES})
         tell_rows(context, requested, "orders", rows[SHOWN])
+        doubtful = _in_doubt(rows, events)
         return dg.MaterializeResult(
             metadata={
                 "sessions walked": len(traded.walked),
                 "sessions superseded": len(traded.superseded),
-            }
+            },
+            check_results=[check(ACKNOWLEDGED, doubtful)] if _checks(book) else [],
         )
 
     return orders
 
 
+ACKNOWLEDGED = "acknowledged"
 STATUSES = (OrderStatus.SUBMITTED.value, OrderStatus.REFUSED.value)
 SHOWN = [
     "session",
@@ -109,6 +115,27 @@ SHOWN = [
     "reason",
 ]
 """Columns of the orders that the asset's page shows."""
+
+
+def _checks(book: Book) -> list[dg.AssetCheckSpec]:
+    """What can go wrong with orders that somebody outside is to trade."""
+    if book.kind is not BookLane.IBKR:
+        return []
+    return [
+        dg.AssetCheckSpec(
+            ACKNOWLEDGED,
+            asset=book.key("orders"),
+            description="Of every order that was let out the broker's last word is known.",
+        )
+    ]
+
+
+def _in_doubt(orders: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
+    """Submitted orders that nothing was heard of, or of which it is not known what."""
+    last = events.sort_values("seq").groupby("order_id").tail(1)
+    heard = last[last["status"] != OrderEventStatus.UNKNOWN.value]["order_id"]
+    submitted = orders[orders["status"] == OrderStatus.SUBMITTED.value]
+    return submitted.loc[~submitted["order_id"].isin(heard), ["session", "order_id"]]
 
 
 def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:

@@ -8,13 +8,14 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.defs.books import unwritten
 from trading_assets.defs.charts import MOUNT
 from trading_assets.defs.coverage import outdated_signals
-from trading_assets.defs.lanes import OWNERS, Lane
+from trading_assets.defs.lanes import OWNERS, Book, Lane
 from trading_assets.defs.telling import rounded
 from trading_assets.errors import BookSuperseded, DataMissing
 from trading_assets.models.tables import (
@@ -43,15 +44,16 @@ TOLD = {
 """Statistics that the asset's page shows, by the name they are shown under."""
 
 
-def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefinition:
+def performance_asset(book: Book, *, is_simulated_market: bool) -> dg.AssetsDefinition:
     """The asset ``<s>/performance``."""
+    lane = book.lane
 
     @dg.asset(
         name="performance",
-        key_prefix=lane.name,
+        key_prefix=book.prefix,
         group_name=lane.name,
         deps=[
-            dg.AssetDep(lane.key(name), partition_mapping=dg.AllPartitionMapping())
+            dg.AssetDep(book.key(name), partition_mapping=dg.AllPartitionMapping())
             for name in ("portfolio", "fills")
         ],
         code_version=fingerprint(
@@ -68,7 +70,7 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
     def performance(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
         chart_store: dg.ResourceParam[ChartStore],
     ) -> dg.MaterializeResult:
         # Slow to import, and needed here alone.
@@ -76,8 +78,9 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
         from trading_assets.core.statistics import performance_of  # noqa: PLC0415
         from trading_assets.core.tear_sheet import tear_sheet  # noqa: PLC0415
 
+        broker = book.broker(brokers)
         _must_stand(lane, broker)
-        own = {"strategy": lane.name, "lane": broker.lane.value}
+        own = {"strategy": lane.name, "lane": book.kind.value}
         since = Between(lane.start, LAST_DAY)  # once, it may have started earlier
         portfolio, positions, trades, fills, orders = (
             warehouse.read(table, {**own, table.partition[-1]: since})
@@ -95,13 +98,13 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
         picture = equity_picture(
             portfolio,
             capital=lane.spec.capital,
-            title=lane.name,
+            title=book.title,
             benchmark=benchmark,
             benchmark_name=lane.spec.benchmark or "",
         )
         sheet = tear_sheet(
             spec=lane.spec,
-            lane=broker.lane,
+            lane=book.kind,
             performance=figures,
             portfolio=portfolio,
             positions=positions,
@@ -110,17 +113,17 @@ def performance_asset(lane: Lane, *, is_simulated_market: bool) -> dg.AssetsDefi
             benchmark=benchmark,
             is_simulated_market=is_simulated_market,
         )
-        chart_store.put(equity_path(lane.name), picture)
-        chart_store.put(tear_sheet_path(lane.name), sheet.encode())
+        chart_store.put(equity_path(book), picture)
+        chart_store.put(tear_sheet_path(book), sheet.encode())
         version = hashlib.sha256(picture).hexdigest()[:8]
-        equity = f"{MOUNT}/{equity_path(lane.name)}?{version}"
+        equity = f"{MOUNT}/{equity_path(book)}?{version}"
         return dg.MaterializeResult(
             metadata={
                 "equity": dg.MetadataValue.md(
                     f"[![equity and drawdown]({equity})]({equity})"
                 ),
                 "tear sheet": dg.MetadataValue.md(
-                    f"[open the tear sheet]({MOUNT}/{tear_sheet_path(lane.name)})"
+                    f"[open the tear sheet]({MOUNT}/{tear_sheet_path(book)})"
                 ),
                 **_told(figures),
                 **({"remark": remark} if remark else {}),
@@ -137,14 +140,14 @@ def _told(figures: Mapping[str, Any]) -> dict[str, float]:
     return {name: rounded(figures[TOLD[name]] * scales[name]) for name in there}
 
 
-def equity_path(strategy: str) -> str:
+def equity_path(book: Book) -> str:
     """Where the equity picture lies in the chart store."""
-    return f"{strategy}/performance/equity.png"
+    return "/".join((*book.prefix, "performance", "equity.png"))
 
 
-def tear_sheet_path(strategy: str) -> str:
+def tear_sheet_path(book: Book) -> str:
     """Where the tear sheet lies in the chart store."""
-    return f"{strategy}/performance/tear_sheet.html"
+    return "/".join((*book.prefix, "performance", "tear_sheet.html"))
 
 
 def _must_stand(lane: Lane, broker: Broker) -> None:

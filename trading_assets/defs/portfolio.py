@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.storage.port import Replacement, Warehouse
 from trading_assets.core.audit import (
@@ -12,7 +13,7 @@ from trading_assets.core.audit import (
     share_differences,
 )
 from trading_assets.defs.coverage import waiting
-from trading_assets.defs.lanes import OWNERS, Lane, Market
+from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import check, tell, tell_rows
 from trading_assets.models.tables import BOOK_EVENTS, FILLS, PORTFOLIO, POSITIONS
@@ -37,17 +38,17 @@ SHOWN = [
 """Columns of the positions that the asset's page shows."""
 
 
-def portfolio_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
+def portfolio_asset(market: Market, book: Book) -> dg.AssetsDefinition:
     """The asset ``<s>/portfolio``."""
-    key = lane.key("portfolio")
+    lane, key = book.lane, book.key("portfolio")
 
     @dg.asset(
         name="portfolio",
-        key_prefix=lane.name,
+        key_prefix=book.prefix,
         group_name=lane.name,
         partitions_def=lane.sessions,
         deps=[
-            lane.key("fills"),
+            book.key("fills"),
             dg.AssetDep("bars", partition_mapping=every_symbol()),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -74,10 +75,10 @@ def portfolio_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
     def portfolio(
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
     ) -> dg.MaterializeResult:
-        requested = Requested.of(context)
-        partitions = requested.frame(strategy=lane.name, lane=broker.lane.value)
+        requested, broker = Requested.of(context), book.broker(brokers)
+        partitions = book.partition(requested)
         with waiting(requested, market.current()), broker.alone(lane.name):
             rows = broker.rows(lane.name, PORTFOLIO, requested.sessions)
             positions = broker.rows(lane.name, POSITIONS, requested.sessions)

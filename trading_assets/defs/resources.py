@@ -10,17 +10,27 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.storage.port import Warehouse
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import InvalidInput, WrongAccount
+from trading_assets.models.bar import ActionKind
+from trading_assets.models.base import Lane as BookLane
+from trading_assets.models.tables import CORPORATE_ACTIONS
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.loading import PACKAGED
+from trading_assets.strategies.spec import StrategySpec
+
+if TYPE_CHECKING:
+    from trading_assets.adapters.ibkr.gateway import GatewaySettings
+    from trading_assets.core.agreement import Split
 
 SIMULATED = "simulated"
 CSV = "csv:"
@@ -169,21 +179,118 @@ class WarehouseResource(dg.ConfigurableResource[Warehouse]):
         return DuckDbWarehouse(Path(self.path), self.wait_seconds)
 
 
-class BrokerResource(dg.ConfigurableResource[Broker]):
-    """The simulated broker, which keeps its books in the ledger."""
+class BrokersResource(dg.ConfigurableResource[Brokers]):
+    """Who trades: the simulated broker, or Interactive Brokers where a strategy says so.
+
+    Both keep their books in the ledger.
+    """
 
     ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    warehouse: str = Field(description="The DuckDB file, for splits of what is held.")
     wait_seconds: float = Field(default=300.0, description="Longest wait for a book.")
+    host: str = Field(default="127.0.0.1", description="Of Interactive Brokers' gateway.")
+    port: int = Field(default=PAPER_PORT, description="4002 and 7497 are paper trading.")
+    client_id: int = Field(default=CLIENT_ID, description="Of the connection that trades.")
+    account: str = Field(default="", description="Paper accounts begin with DU.")
+    readonly: bool = Field(default=True, description="Nothing is ever sent.")
+    live_account: str = Field(
+        default="", description="The account with real money that may be traded."
+    )
 
-    def create_resource(self, context: dg.InitResourceContext | None) -> Broker:
-        """Give a run its broker."""
+    @property
+    def place(self) -> IbkrPlace:
+        """Where the gateway is, and what may be done there."""
+        return IbkrPlace(
+            host=self.host,
+            port=self.port,
+            client_id=self.client_id,
+            account=self.account,
+            is_readonly=self.readonly,
+            live_account=self.live_account,
+        )
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Brokers:
+        """Give a run its brokers."""
         del context
+        return Brokers(self._simulated, self._real)
+
+    def _simulated(self, lane: BookLane) -> Broker:
         from trading_assets.adapters.brokers.simulated import (  # noqa: PLC0415 - only when used
             SimulatedBroker,
         )
         from trading_assets.adapters.ledger.store import Ledger  # noqa: PLC0415 - as above
 
-        return SimulatedBroker(Ledger.open(self.ledger), wait_seconds=self.wait_seconds)
+        return SimulatedBroker(Ledger.open(self.ledger), lane, self.wait_seconds)
+
+    def _real(self, spec: StrategySpec) -> Broker:
+        from trading_assets.adapters.brokers.ibkr import (  # noqa: PLC0415 - only when used
+            Border,
+            IbkrBroker,
+        )
+        from trading_assets.adapters.ibkr.session import Books  # noqa: PLC0415 - as above
+
+        border = Border(
+            settings=lambda: gateway_settings(self.place, spec),
+            is_readonly=self.readonly,
+            halted=lambda _: "",
+            splits=lambda: stored_splits(self.warehouse),
+            wait_seconds=self.wait_seconds,
+        )
+        return IbkrBroker(Books.open(self.ledger), border, trading_calendar())
+
+
+def gateway_settings(place: IbkrPlace, spec: StrategySpec) -> "GatewaySettings":
+    """The gateway at which *spec* is traded, if all agree for whom.
+
+    Raises:
+        InvalidInput: If nobody names an account.
+        WrongAccount: If two name different ones, if the account does not fit the port, or
+            if real money is not allowed by the strategy's file and the environment both.
+    """
+    from trading_assets.adapters.ibkr.gateway import (  # noqa: PLC0415 - only when used
+        PAPER_PREFIX,
+        GatewaySettings,
+    )
+
+    named = spec.execution.account
+    account = named or place.account
+    if not account:
+        raise InvalidInput(
+            f"{spec.name}: IBKR_ACCOUNT, or execution.account of its file, must name an "
+            "account"
+        )
+    if named and place.account and named != place.account:
+        raise WrongAccount(
+            f"{spec.name}: its file names {named}, and IBKR_ACCOUNT {place.account}"
+        )
+    if not account.startswith(PAPER_PREFIX) and not named == account == place.live_account:
+        raise WrongAccount(
+            f"{spec.name}: {account} has real money, so execution.account of its file and "
+            f"TRADING_LIVE_ACCOUNT must both name it; they say {named or 'nothing'} and "
+            f"{place.live_account or 'nothing'}"
+        )
+    return GatewaySettings(
+        host=place.host,
+        port=place.port,
+        client_id=place.client_id,
+        account=account,
+        readonly=place.is_readonly,
+    )
+
+
+def stored_splits(warehouse: str) -> "list[Split]":
+    """Splits that the tables know of, with the opens before which they happened."""
+    from trading_assets.core.agreement import Split  # noqa: PLC0415 - only when used
+
+    tables = WarehouseResource(path=warehouse).create_resource(None)
+    rows = tables.read(CORPORATE_ACTIONS, {"kind": ActionKind.SPLIT.value})
+    calendar = trading_calendar()
+    return [
+        Split(calendar.open_at(session), symbol, ratio)
+        for session, symbol, ratio in zip(
+            rows["ex_session"].dt.date, rows["symbol"], rows["value"], strict=True
+        )
+    ]
 
 
 class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
@@ -206,9 +313,24 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     return {
         "market_data": MarketDataResource(source=settings.market_data),
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
-        "broker": BrokerResource(ledger=settings.ledger),
+        "brokers": brokers_resource(settings),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
     }
+
+
+def brokers_resource(settings: Settings) -> BrokersResource:
+    """Who trades, as *settings* say."""
+    place = settings.ibkr
+    return BrokersResource(
+        ledger=settings.ledger,
+        warehouse=str(settings.warehouse),
+        host=place.host,
+        port=place.port,
+        client_id=place.client_id,
+        account=place.account,
+        readonly=place.is_readonly,
+        live_account=place.live_account,
+    )
 
 
 @cache

@@ -9,7 +9,7 @@ from datetime import date
 
 import dagster as dg
 
-from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.core.evenings import market_to_make, to_make
 from trading_assets.defs.books import unwritten
@@ -79,9 +79,10 @@ def strategy_schedule(market: Market, lane: Lane) -> dg.ScheduleDefinition:
     )
     def evening(
         context: dg.ScheduleEvaluationContext,
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> dg.RunRequest | dg.SkipReason:
+        broker = lane.book.broker(brokers)
         decided = broker.decided(lane.name)
         half_made = unwritten(warehouse, broker, lane.name)
         made = [own for own in decided if not half_made or own < half_made[0]]

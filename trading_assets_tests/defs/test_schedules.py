@@ -30,8 +30,8 @@ def evening_of(day: date) -> datetime:
 def ask(world: World, schedule: str, day: date) -> dg.RunRequest | str:
     """What a schedule asks for on an evening, or why it asks for nothing."""
     repository = world.definitions.get_repository_def()
-    resources = {"broker": world.broker, "warehouse": world.warehouse}
-    needed = {"warehouse"} if schedule == "market" else {"broker", "warehouse"}
+    resources = {"brokers": world.brokers, "warehouse": world.warehouse}
+    needed = {"warehouse"} if schedule == "market" else {"brokers", "warehouse"}
     with dg.build_schedule_context(
         instance=world.instance,
         scheduled_execution_time=evening_of(day),

@@ -18,6 +18,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.defs import fast_paths
@@ -32,8 +33,9 @@ from trading_assets.defs.jobs import (
 from trading_assets.defs.lanes import MARKET, Lane, Market
 from trading_assets.defs.launch import QUIET, Progress
 from trading_assets.defs.location import definitions_of, market_of
-from trading_assets.defs.resources import BrokerResource, Settings, WarehouseResource
+from trading_assets.defs.resources import Settings, WarehouseResource, brokers_resource
 from trading_assets.defs.run_history import RUN_ENVIRONMENT
+from trading_assets.models.base import Lane as BookLane
 from trading_assets.models.tables import TABLES
 from trading_assets.sessions import trading_calendar
 
@@ -235,8 +237,12 @@ class World:
         return WarehouseResource(path=str(self.settings.warehouse)).create_resource(None)
 
     @cached_property
+    def brokers(self) -> Brokers:
+        return brokers_resource(self.settings).create_resource(None)
+
+    @cached_property
     def broker(self) -> Broker:
-        return BrokerResource(ledger=self.settings.ledger).create_resource(None)
+        return self.brokers.of(self.market.lanes[0].spec, BookLane.SIMULATED)
 
     @property
     def sessions(self) -> Sequence[date]:
@@ -339,7 +345,7 @@ class World:
 
     def backfill(self, name: str) -> Backfill:
         """What the command of this name works with."""
-        return Backfill.of(self.settings, self.market, self.lane(name))
+        return Backfill.of(self.settings, self.market, self.lane(name).history)
 
     def backfilled(
         self, name: str, first: date, last: date, symbols: tuple[str, ...] = ()

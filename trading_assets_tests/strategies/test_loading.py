@@ -119,8 +119,9 @@ class TestReading:
         ),
         pytest.param(
             "execution: {broker: ibk}",
-            "5: execution.broker: must be 'simulated', was \"ibk\"",
-            id="only choice",
+            "5: execution.broker: must be 'simulated' or 'ibkr', was \"ibk\"; did you mean "
+            "ibkr?",
+            id="choice of two",
         ),
         pytest.param(
             "sizing: {kind: fixed_share, shares: 5}",

@@ -31,7 +31,7 @@ from trading_assets.adapters.ledger.store import BookSession
 from trading_assets.core.deciding import Plan
 from trading_assets.core.filling import Ticket
 from trading_assets.core.order_history import order_events, refusal_event
-from trading_assets.core.order_states import OrderState
+from trading_assets.core.order_states import OrderStanding, OrderState
 from trading_assets.core.recorded import (
     Filled,
     account_for,
@@ -71,14 +71,17 @@ class Border:
     """How a strategy's orders reach the broker, and what may keep them from it.
 
     Attributes:
-        settings: Of the gateway, for a strategy's account.
+        settings: Of the gateway and the account; asked when there is something to trade,
+            and raises if it is not certain which.
+        is_readonly: Nothing is ever sent, and nobody is asked.
         halted: Why new orders of a strategy are halted; empty if they are not.
         splits: Of whatever may be held; asked when positions are compared.
         patience: How long the desk waits.
         wait_seconds: Longest wait for the account, and for a book.
     """
 
-    settings: GatewaySettings
+    settings: Callable[[], GatewaySettings]
+    is_readonly: bool
     halted: Callable[[str], str]
     splits: Splits
     patience: Patience | None = None
@@ -113,12 +116,12 @@ class IbkrBroker(Broker):
     def trade_through(
         self, plan: Plan, sessions: Sequence[date], first: date, market: Market
     ) -> Traded:
-        self._require_own_account(plan)
+        name = plan.spec.name
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
-        with self.alone(plan.spec.name), self._session(is_tonight=is_tonight) as session:
+        with self.alone(name), self._session(name, is_tonight=is_tonight) as session:
             traded = self._accounted(plan, sessions, first, market, session)
             if session is not None:
-                self._send(plan.spec.name, sessions[-1], session)
+                self._send(name, sessions[-1], session)
             return traded
 
     @override
@@ -146,36 +149,49 @@ class IbkrBroker(Broker):
 
     # Before anything else
 
-    @property
-    def _account(self) -> str:
-        return self._border.settings.account
-
-    def _require_own_account(self, plan: Plan) -> None:
-        others = {
-            intent.account
-            for intent in self._intents(plan.spec.name).values()
-            if intent.account != self._account
-        }
-        if others:
-            raise WrongAccount(
-                f"{plan.spec.name} was traded in {', '.join(sorted(others))}, and is to be "
-                f"in {self._account} now: another account needs another strategy name"
-            )
-
     def _session(
-        self, *, is_tonight: bool
+        self, strategy: str, *, is_tonight: bool
     ) -> AbstractContextManager[TradingSession | None]:
         """A connection that trades; none for the past, nor where nothing may be sent."""
-        settings = self._border.settings
-        if not is_tonight or settings.readonly:
+        border = self._border
+        if not is_tonight or border.is_readonly:
             return nullcontext()
+        settings = border.settings()
+        self._require_own_account(strategy, settings.account)
         return trading_session(
             settings,
             self._books,
-            wait_seconds=self._border.wait_seconds,
-            patience=self._border.patience,
+            wait_seconds=border.wait_seconds,
+            patience=border.patience,
             now=self._now,
         )
+
+    def _require_own_account(self, strategy: str, account: str) -> None:
+        others = self._accounts(strategy).difference({account})
+        if others:
+            raise WrongAccount(
+                f"{strategy} was traded in {', '.join(sorted(others))}, and is to be in "
+                f"{account} now: another account needs another strategy name"
+            )
+
+    def _accounts(self, strategy: str) -> set[str]:
+        """Where *strategy* was ever traded: one account, or none yet."""
+        return {intent.account for intent in self._intents(strategy).values()}
+
+    def _executions(self, strategy: str) -> list[Execution]:
+        return [
+            execution
+            for account in self._accounts(strategy)
+            for execution in self._books.intents.executions(account)
+        ]
+
+    def _unsettled(self, strategy: str) -> list[OrderStanding]:
+        return [
+            standing
+            for account in self._accounts(strategy)
+            for standing in self._books.intents.unsettled(account)
+            if standing.intent.ticket.strategy == strategy
+        ]
 
     def _chain(self, strategy: str, start: date | None = None) -> Chain:
         return Chain.of(self._books.ledger.chain(strategy, self.lane), start)
@@ -239,9 +255,8 @@ class IbkrBroker(Broker):
         return replace(traded, is_new_plan=before != plan.rules_hash)
 
     def _fills(self, strategy: str) -> dict[date, list[Filled]]:
-        intents = self._intents(strategy)
-        executions = self._books.intents.executions(self._account)
-        return fills_by_session(intents, executions, self._calendar)
+        executions = self._executions(strategy)
+        return fills_by_session(self._intents(strategy), executions, self._calendar)
 
     def _first_untold(
         self,
@@ -278,11 +293,8 @@ class IbkrBroker(Broker):
         return Opening.from_state(state, before.book_hash)
 
     def _working(self, strategy: str) -> list[Ticket]:
-        unsettled = self._books.intents.unsettled(self._account)
         return working_tickets(
-            it
-            for it in unsettled
-            if it.intent.ticket.strategy == strategy and it.state is not OrderState.MISSING
+            it for it in self._unsettled(strategy) if it.state is not OrderState.MISSING
         )
 
     def _decisions(
@@ -385,9 +397,8 @@ class IbkrBroker(Broker):
             OrderUnresolved: If it is not certain that an order is gone: two sells could
                 sell more than there is.
         """
-        for standing in self._books.intents.unsettled(self._account):
-            ticket = standing.intent.ticket
-            if (ticket.strategy, ticket.symbol) != (strategy, exit_.symbol):
+        for standing in self._unsettled(strategy):
+            if standing.intent.ticket.symbol != exit_.symbol:
                 continue
             after = trading.desk.cancel(standing.order_id)
             if not after.is_final:
@@ -429,7 +440,7 @@ class IbkrBroker(Broker):
         intents = self._intents(strategy)
         facts = self._books.intents.facts_of(own.order_id for own in intents.values())
         traded: dict[str, list[Execution]] = {ref: [] for ref in intents}
-        for execution in self._books.intents.executions(self._account):
+        for execution in self._executions(strategy):
             if execution.order_ref in traded:
                 traded[execution.order_ref].append(execution)
         rows = [

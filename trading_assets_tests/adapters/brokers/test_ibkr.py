@@ -79,7 +79,8 @@ class Street:
             messages_per_second=0,
         )
         border = Border(
-            settings,
+            lambda: settings,
+            is_readonly=self.is_readonly,
             halted=self.halted,
             splits=list,
             patience=PATIENCE,
@@ -408,9 +409,8 @@ def test_another_account_needs_another_strategy(street: Street) -> None:
     settings = GatewaySettings(
         port=street.fake.port, client_id=7, account="DU7654321", readonly=False
     )
-    other = IbkrBroker(
-        street.books, Border(settings, lambda _: "", list), CALENDAR, street.clock
-    )
+    border = Border(lambda: settings, is_readonly=False, halted=lambda _: "", splits=list)
+    other = IbkrBroker(street.books, border, CALENDAR, street.clock)
 
     with pytest.raises(WrongAccount, match="reference was traded in DU1234567"):
         other.trade_through(street.plan, DAYS[:1], DAYS[0], street.market)
