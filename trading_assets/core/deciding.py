@@ -19,7 +19,6 @@ from trading_assets.core.market_days import MarketDays
 from trading_assets.core.risk import (
     Proposal,
     Room,
-    cash_needed,
     clamp_to_weight,
     objection,
 )
@@ -207,8 +206,7 @@ def _enter(
     if refused is not None:
         yield Decided(entry, is_refused=True, reason=refused)
         return
-    room.cash -= cash_needed(proposal)
-    room.positions += 1
+    room.take(proposal)
     yield Decided(entry, is_refused=False, reason=f"{_said(view)}; {why}")
     if spec.execution.bracket:
         yield from _legs(plan, session, view, entry)
@@ -285,6 +283,7 @@ def _room(plan: Plan, exchange: SimulatedExchange) -> Room:
         equity=book.equity,
         cash=book.cash - spoken_for - owed,
         positions=len(book.holdings) + len(waiting),
+        equity_before=book.equity_before,
     )
 
 

@@ -107,6 +107,7 @@ class SimulatedExchange:
 
     def trade(self, day: int) -> None:
         """Let day number *day* happen; its closes become the marks."""
+        self.book.begin_session()
         for symbol, kind, value in self._days.actions.get(day, ()):
             self._act(day, symbol, kind, value)
         candles = {

@@ -461,6 +461,61 @@ def test_max_positions_counts_what_is_held_ordered_and_decided() -> None:
     assert rows[1]["reason"] == "max_positions: 3 positions held or ordered of 3 allowed"
 
 
+# Caps
+
+EVENING = (
+    Said(0, "AAA", "BUY", score=90, stop=95.0, target=110.0),
+    Said(0, "BBB", "BUY", score=80, stop=95.0, target=110.0),
+    Said(0, "CCC", "BUY", score=70, stop=95.0, target=110.0),
+)
+
+
+def test_a_bracket_counts_once_and_a_later_entry_is_one_too_many() -> None:
+    rows = decided(EVENING, execution={"bracket": True}, risk={"max_orders_per_day": 2})
+
+    assert [(row["symbol"], row["leg"], row["status"]) for row in rows] == [
+        *(("AAA", leg, "submitted") for leg in ("entry", "stop", "target")),
+        *(("BBB", leg, "submitted") for leg in ("entry", "stop", "target")),
+        ("CCC", "entry", "refused"),
+    ]
+    assert rows[-1]["reason"] == "max_orders_per_day: 2 entries this evening of 2 allowed"
+
+
+def test_what_is_refused_takes_up_no_room_of_the_evening() -> None:
+    # 10,000, then 15,000 that would make 25,000, then 10,000.
+    candles: Candles = {"AAA": [flat(100)], "BBB": [flat(150)], "CCC": [flat(100)]}
+    said = [Said(0, own.symbol, "BUY", score=own.score) for own in EVENING]
+
+    rows = decided(said, candles=candles, risk={"max_daily_notional": 20_000})
+
+    assert [row["status"] for row in rows] == ["submitted", "refused", "submitted"]
+    assert rows[1]["reason"] == (
+        "max_daily_notional: worth of this evening's entries 25,000.00 above 20,000.00"
+    )
+
+
+def test_an_entry_is_refused_for_its_worth_and_not_cut() -> None:
+    (row,) = decided(EVENING[:1], risk={"max_order_notional": 9_999})
+
+    assert (row["shares"], row["reason"]) == (
+        100,
+        "max_order_notional: worth 10,000.00 above 9,999.00",
+    )
+
+
+def test_no_cap_refuses_an_exit() -> None:
+    caps = {"max_order_notional": 1, "max_daily_notional": 1, "max_daily_loss_frac": 1e-9}
+
+    rows = decided(
+        [Said(0, "AAA", "SELL"), Said(0, "BBB", "BUY")], held={"AAA": 500}, risk=caps
+    )
+
+    assert [(row["leg"], row["status"]) for row in rows] == [
+        ("exit", "submitted"),
+        ("entry", "refused"),
+    ]
+
+
 # Cash
 
 
