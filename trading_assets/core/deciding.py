@@ -6,7 +6,7 @@ then entries by confidence score, highest first, then by symbol.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -91,8 +91,16 @@ def decide(
     """What to order at the close of day number *day*.
 
     A signal that agrees with the position and the working orders asks for nothing; a
-    symbol without a bar is not asked about.
+    symbol without a bar is not asked about. In a halted session all of it is held back.
     """
+    decided = _decide(plan, days, day, exchange)
+    halt = days.halted.get(days.sessions[day])
+    return decided if halt is None else list(_held_back(decided, halt))
+
+
+def _decide(
+    plan: Plan, days: MarketDays, day: int, exchange: SimulatedExchange
+) -> list[Decided]:
     exits, entries = _disagreements(plan, days, day, exchange)
     decided = [_exit(plan, days, day, exchange.book, view) for view in exits]
     if not entries:
@@ -101,6 +109,13 @@ def decide(
     for view in sorted(entries, key=lambda view: (-view.score, view.symbol)):
         decided.extend(_enter(plan, days, day, view, room))
     return decided
+
+
+def _held_back(decided: list[Decided], halt: str) -> Iterator[Decided]:
+    """*decided* refused, whatever else stands against it; legs are not asked for at all."""
+    for order in decided:
+        if not order.ticket.is_leg:
+            yield replace(order, is_refused=True, reason=f"halt: {halt}")
 
 
 def order_rows(

@@ -1,7 +1,9 @@
 """From views to orders: who is asked first, what is refused, and with which words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -35,12 +37,14 @@ def decided(
     working: Sequence[Ticket] = (),
     cash: float = 100_000.0,
     volatility: pd.DataFrame | None = None,
+    halted: Mapping[date, str] | None = None,
     **changes: Any,
 ) -> list[Row]:
     """Rows of `orders` decided on day 0; what is held was bought at 100, beyond *cash*."""
     changes.setdefault("universe", tuple(candles))
     plan = Plan.of(make_spec(**changes))
     days = make_days(candles, said=said, volatility=volatility)
+    days = replace(days, halted=halted or {})
     exchange = exchange_with(days, plan, held or {}, cash)
     exchange.submit(0, working)
     return list(order_rows(plan, days, 0, decide(plan, days, 0, exchange)))
@@ -514,6 +518,46 @@ def test_no_cap_refuses_an_exit() -> None:
         ("exit", "submitted"),
         ("entry", "refused"),
     ]
+
+
+# Halts
+
+
+def test_in_a_halted_session_exits_and_entries_are_refused_and_legs_not_asked_for() -> None:
+    rows = decided(
+        [Said(0, "AAA", "SELL"), *EVENING[1:]],
+        held={"AAA": 37},
+        execution={"bracket": True},
+        halted={FIRST: "prices look wrong"},
+    )
+
+    assert told(rows) == [
+        ("AAA", "exit", "SELL", 37, "refused"),
+        ("BBB", "entry", "BUY", 100, "refused"),
+        ("CCC", "entry", "BUY", 100, "refused"),
+    ]
+    assert {row["reason"] for row in rows} == {"halt: prices look wrong"}
+    assert {row["submitted_at"] for row in rows} == {None}
+
+
+def test_a_halt_is_the_reason_whatever_else_stands_against_an_entry() -> None:
+    (row,) = decided(
+        [Said(0, "AAA", "BUY")],
+        sizing={"kind": "risk_fraction", "risk_frac": 0.01},
+        halted={FIRST: "prices look wrong"},
+    )
+
+    assert (row["shares"], row["reason"]) == (0, "halt: prices look wrong")
+
+
+def test_a_halt_of_another_session_stops_nothing() -> None:
+    (row,) = decided([Said(0, "AAA", "BUY")], halted={date(2024, 1, 3): "tomorrow"})
+
+    assert row["status"] == "submitted"
+
+
+def test_in_a_halted_session_nothing_asked_for_is_nothing_refused() -> None:
+    assert decided([], held={"AAA": 10}, halted={FIRST: "prices look wrong"}) == []
 
 
 # Cash

@@ -791,6 +791,63 @@ def test_chains_that_were_made_before_there_were_caps_and_halts_stand() -> None:
     ]
 
 
+@given(scenario=scenarios(), data=st.data())
+@WALKS
+def test_a_halt_changes_the_chain_from_its_session_on_and_nothing_before(
+    scenario: Scenario, data: st.DataObject
+) -> None:
+    day = data.draw(st.integers(0, scenario.length - 1))
+    days = scenario.days()
+    halted = replace(days, halted={days.sessions[day]: "prices look wrong"})
+    plan, before = Plan.of(scenario.spec), scenario.walk()
+
+    after = walk(plan, halted, Opening.with_capital(CAPITAL))
+
+    assert after.closings[:day] == before.closings[:day]
+    own = [closing.book_hash for closing in after.closings]
+    assert all(a != b for a, b in zip(own[day:], hashes(scenario)[day:], strict=True))
+    refused = [row for row in after.orders if row["session"] == days.sessions[day]]
+    assert {row["status"] for row in refused} <= {"refused"}
+    assert {row["leg"] for row in refused} <= {"entry", "exit"}
+
+
+@given(scenario=scenarios(), data=st.data())
+@WALKS
+def test_halts_are_part_of_what_a_range_in_two_parts_walks_through(
+    scenario: Scenario, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(1, scenario.length - 1))
+    days = scenario.days()
+    halted = dict.fromkeys(data.draw(st.sets(st.sampled_from(days.sessions))), "halted")
+    plan = Plan.of(scenario.spec)
+    parts = (slice(None), slice(cut), slice(cut, None))
+    whole, begun, ended = (replace(scenario.days(own), halted=halted) for own in parts)
+
+    expected = walk(plan, whole, Opening.with_capital(CAPITAL))
+    first = walk(plan, begun, Opening.with_capital(CAPITAL))
+    last = first.closings[-1]
+    second = walk(plan, ended, Opening.from_state(last.state, last.book_hash))
+
+    assert first.closings + second.closings == expected.closings
+    assert whole.since(cut).halted == whole.halted
+
+
+def test_why_it_was_halted_is_part_of_the_chain() -> None:
+    days = make_days({"AAA": [flat(100)]})
+    ends = {
+        walk(
+            Plan.of(make_spec()),
+            replace(days, halted={FIRST: why}),
+            Opening.with_capital(CAPITAL),
+        )
+        .closings[0]
+        .book_hash
+        for why in ("prices look wrong", "the gateway is odd")
+    }
+
+    assert len(ends) == 2
+
+
 # Stories
 
 
