@@ -15,6 +15,7 @@ import click
 
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.reporting import reporting
+from trading_assets.commands.safety import halt, halts, resume
 from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def main() -> None:
     _take_env_file()
 
 
+main.add_command(halt)
+main.add_command(resume)
+main.add_command(halts)
 main.add_command(ibkr)
 
 

@@ -1,12 +1,13 @@
 """How the prompt shows things: tables, bars, and the end of a demo."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from textwrap import shorten
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -18,6 +19,7 @@ from rich.table import Table
 
 from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
+from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.adapters.storage.questions import (
     Standing,
@@ -29,6 +31,7 @@ from trading_assets.core.statistics import money, percent, signed_percent
 from trading_assets.defs.lanes import Book, Lane, Market
 from trading_assets.defs.performance import equity_path, tear_sheet_path
 from trading_assets.defs.resources import Settings, WarehouseResource, brokers_resource
+from trading_assets.models.halt import Halt
 from trading_assets.models.tables import CHARTS
 from trading_assets.strategies.loading import LoadedStrategy
 
@@ -97,6 +100,9 @@ def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
 def show_status(settings: Settings, market: Market) -> None:
     """Print what there is, and how far each strategy has come."""
     warehouse, brokers = _stores(settings)
+    with closing(HaltBook.open(settings.ledger)) as halts:
+        for halt in halts.all_standing():
+            _show_halt(halt)
     out.print(f"home        {settings.home}")
     out.print(f"market      {settings.market_data}, from {market.start}")
     out.print(f"last closed {market.current()} ({market.calendar.exchange})")
@@ -114,6 +120,30 @@ def show_status(settings: Settings, market: Market) -> None:
     for lane in market.lanes:
         for book in lane.books:
             _show_book_status(book, warehouse, book.broker(brokers))
+
+
+def show_halts(standing: Sequence[Halt], history: Sequence[Halt]) -> None:
+    """Print what is halted now, and all that was ever halted and lifted."""
+    for halt in standing:
+        _show_halt(halt)
+    if not standing:
+        out.print("nothing is halted")
+    if not history:
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("no.", "", "strategy", "at (UTC)", "last closed", "who", "why"):
+        table.add_column(name)
+    for halt in history:
+        table.add_row(
+            str(halt.seq),
+            "[red]halt[/]" if halt.is_halt else "[green]resume[/]",
+            halt.of,
+            f"{halt.at:%Y-%m-%d %H:%M:%S}",
+            halt.session.isoformat(),
+            escape(halt.who),
+            escape(halt.why),
+        )
+    out.print(table)
 
 
 def show_demo(settings: Settings, market: Market) -> None:
@@ -142,6 +172,11 @@ def show_demo(settings: Settings, market: Market) -> None:
     out.print(
         "\nOpen Dagster on this history with [bold]make dev[/], then http://127.0.0.1:3000"
     )
+
+
+def _show_halt(halt: Halt) -> None:
+    said = escape(f"{halt.of}, by {halt.who} after {halt.session}: {halt.why}")
+    out.print(f"[bold white on red] HALTED [/] [bold red]{said}[/]", soft_wrap=True)
 
 
 def _show_book_status(own: Book, warehouse: Warehouse, broker: Broker) -> None:

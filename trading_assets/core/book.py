@@ -94,10 +94,12 @@ class Book:
     Attributes:
         realized_pnl: First in first out, before commission.
         peak_equity: Highest equity at any close so far, or the capital.
+        equity_before: At the close before this session, or the capital.
     """
 
     cash: float
     peak_equity: float
+    equity_before: float
     realized_pnl: float = 0.0
     commission_paid: float = 0.0
     holdings: dict[str, Holding] = field(default_factory=dict)
@@ -105,7 +107,8 @@ class Book:
     @classmethod
     def opened_with(cls, capital: float) -> "Book":
         """A book that holds nothing but cash."""
-        return cls(cash=float(capital), peak_equity=float(capital))
+        cash = float(capital)
+        return cls(cash=cash, peak_equity=cash, equity_before=cash)
 
     @property
     def market_value(self) -> float:
@@ -116,6 +119,10 @@ class Book:
     def equity(self) -> float:
         """Cash and holdings at their marks."""
         return self.cash + self.market_value
+
+    def begin_session(self) -> None:
+        """Remember what the book was worth at the close before."""
+        self.equity_before = self.equity
 
     def shares(self, symbol: str) -> int:
         """Signed shares held; 0 for none."""
@@ -203,8 +210,13 @@ class Book:
 
     @classmethod
     def from_plain(cls, plain: dict[str, object]) -> "Book":
-        """The book that `to_plain` was asked of."""
-        totals = {name: value for name, value in plain.items() if name != "holdings"}
+        """The book that `to_plain` was asked of.
+
+        One that was written before books knew `equity_before` gets it when its next
+        session begins; until then it is not a number.
+        """
+        totals: dict[str, object] = {"equity_before": math.nan}
+        totals |= {name: value for name, value in plain.items() if name != "holdings"}
         held: dict[str, dict[str, object]] = plain["holdings"]  # pyright: ignore[reportAssignmentType] - written by to_plain
         holdings = {
             symbol: Holding(**{**own, "lots": [Lot(**lot) for lot in own["lots"]]})  # pyright: ignore[reportArgumentType, reportGeneralTypeIssues] - as above

@@ -6,7 +6,7 @@ then entries by confidence score, highest first, then by symbol.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -18,7 +18,6 @@ from trading_assets.core.market_days import MarketDays
 from trading_assets.core.risk import (
     Proposal,
     Room,
-    cash_needed,
     clamp_to_weight,
     objection,
 )
@@ -90,8 +89,14 @@ def decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Deci
     """What to order at the close of day number *day*.
 
     A signal that agrees with the position and the working orders asks for nothing; a
-    symbol without a bar is not asked about.
+    symbol without a bar is not asked about. In a halted session all of it is held back.
     """
+    decided = _decide(plan, days, day, exchange)
+    halt = days.halted.get(days.sessions[day])
+    return decided if halt is None else list(_held_back(decided, halt))
+
+
+def _decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Decided]:
     exits, entries = _disagreements(plan, days, day, exchange)
     decided = [_exit(plan, days, day, exchange.book, view) for view in exits]
     if not entries:
@@ -100,6 +105,13 @@ def decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Deci
     for view in sorted(entries, key=lambda view: (-view.score, view.symbol)):
         decided.extend(_enter(plan, days, day, view, room))
     return decided
+
+
+def _held_back(decided: list[Decided], halt: str) -> Iterator[Decided]:
+    """*decided* refused, whatever else stands against it; legs are not asked for at all."""
+    for order in decided:
+        if not order.ticket.is_leg:
+            yield replace(order, is_refused=True, reason=f"halt: {halt}")
 
 
 def order_rows(
@@ -205,8 +217,7 @@ def _enter(
     if refused is not None:
         yield Decided(entry, is_refused=True, reason=refused)
         return
-    room.cash -= cash_needed(proposal)
-    room.positions += 1
+    room.take(proposal)
     yield Decided(entry, is_refused=False, reason=f"{_said(view)}; {why}")
     if spec.execution.bracket:
         yield from _legs(plan, session, view, entry)
@@ -283,6 +294,7 @@ def _room(plan: Plan, exchange: Venue) -> Room:
         equity=book.equity,
         cash=book.cash - spoken_for - owed,
         positions=len(book.holdings) + len(waiting),
+        equity_before=book.equity_before,
     )
 
 

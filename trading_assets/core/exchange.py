@@ -34,7 +34,7 @@ class SimulatedExchange(Venue):
 
     def trade(self, day: int) -> None:
         """Let day number *day* happen; its closes become the marks."""
-        self.act(day)
+        self.begin(day)
         candles = {
             symbol: candle
             for symbol in sorted(self._tickets)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from math import isnan
 
@@ -41,6 +41,7 @@ class MarketDays:
         actions: Per session, what happens before its open, in the order it happens.
         uncovered: Sessions of symbols of which it is not known whether there was a bar;
             the walk refuses to go through one with such a symbol in the book.
+        halted: Sessions in which nothing new may be ordered, and why.
     """
 
     sessions: tuple[date, ...]
@@ -54,6 +55,7 @@ class MarketDays:
     volatility: Floats
     actions: Mapping[int, Sequence[tuple[str, ActionKind, float]]]
     uncovered: frozenset[tuple[date, str]] = frozenset()
+    halted: Mapping[date, str] = field(default_factory=dict)
 
     def candle(self, day: int, symbol: str) -> Candle | None:
         """The bar of *symbol* on day number *day*, or None."""

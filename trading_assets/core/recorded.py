@@ -54,7 +54,7 @@ class RecordedVenue(Venue):
 
     def trade(self, day: int, fills: Iterable[Filled]) -> None:
         """Let day number *day* have happened; its closes become the marks."""
-        self.act(day)
+        self.begin(day)
         for own in fills:
             self.record(
                 day,

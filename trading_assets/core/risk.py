@@ -34,6 +34,11 @@ class Proposal:
     target: float | None
     commission: float
 
+    @property
+    def notional(self) -> float:
+        """Its worth at the close, account currency."""
+        return self.shares * self.close
+
 
 @dataclass(slots=True)
 class Room:
@@ -42,11 +47,24 @@ class Room:
     Attributes:
         cash: Not yet spoken for; what tonight's exits will bring does not count.
         positions: Held or ordered; those that exit next open still count.
+        equity_before: At the close before, account currency.
+        orders: Entries let through so far.
+        notional: Their worth at the close, account currency.
     """
 
     equity: float
     cash: float
     positions: int
+    equity_before: float
+    orders: int = 0
+    notional: float = 0.0
+
+    def take(self, proposal: Proposal) -> None:
+        """Let *proposal* through: what comes after it has that much less room."""
+        self.cash -= cash_needed(proposal)
+        self.positions += 1
+        self.orders += 1
+        self.notional += proposal.notional
 
 
 type Rule = Callable[[Proposal, Room, Risk], str | None]
@@ -102,16 +120,55 @@ def cash_check(proposal: Proposal, room: Room, risk: Risk) -> str | None:
     return f"needs {needed:,.2f}, {room.cash:,.2f} are free"
 
 
+def max_order_notional(proposal: Proposal, room: Room, risk: Risk) -> str | None:
+    """No single entry is worth more than the limit."""
+    del room
+    return _beyond(proposal.notional, risk.max_order_notional, "worth")
+
+
+def max_daily_notional(proposal: Proposal, room: Room, risk: Risk) -> str | None:
+    """All entries of the evening together are worth no more than the limit."""
+    worth = room.notional + proposal.notional
+    return _beyond(worth, risk.max_daily_notional, "worth of this evening's entries")
+
+
+def max_orders_per_day(proposal: Proposal, room: Room, risk: Risk) -> str | None:
+    """No more entries in an evening than the limit."""
+    del proposal
+    if risk.max_orders_per_day is None or room.orders < risk.max_orders_per_day:
+        return None
+    return f"{room.orders} entries this evening of {risk.max_orders_per_day} allowed"
+
+
+def max_daily_loss_frac(proposal: Proposal, room: Room, risk: Risk) -> str | None:
+    """After a session that lost more than the limit, nothing is entered."""
+    del proposal
+    if risk.max_daily_loss_frac is None:
+        return None
+    allowed = risk.max_daily_loss_frac * max(room.equity_before, 0.0)
+    return _beyond(room.equity_before - room.equity, allowed, "loss since the close before")
+
+
 RULES: Mapping[str, Rule] = {
     rule.__name__: rule
-    for rule in (level_order, min_risk_reward, min_profit_frac, max_positions, cash_check)
+    for rule in (
+        level_order,
+        min_risk_reward,
+        min_profit_frac,
+        max_positions,
+        cash_check,
+        max_order_notional,
+        max_daily_notional,
+        max_orders_per_day,
+        max_daily_loss_frac,
+    )
 }
 """In the order in which they are asked."""
 
 
 def cash_needed(proposal: Proposal) -> float:
     """What an entry ties up, account currency; a short ties up its worth as a long does."""
-    return proposal.shares * proposal.close + proposal.commission
+    return proposal.notional + proposal.commission
 
 
 def clamp_to_weight(shares: float, *, close: float, equity: float, risk: Risk) -> int:
@@ -129,6 +186,12 @@ def objection(proposal: Proposal, room: Room, risk: Risk) -> str | None:
         if (why := rule(proposal, room, risk)) is not None:
             return f"{name}: {why}"
     return None
+
+
+def _beyond(worth: float, limit: float | None, what: str) -> str | None:
+    if limit is None or worth <= limit * (1 + TOLERANCE):
+        return None
+    return f"{what} {worth:,.2f} above {limit:,.2f}"
 
 
 def _below(value: float, limit: float, what: str) -> str | None:

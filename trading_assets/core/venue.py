@@ -91,8 +91,9 @@ class Venue:
                     stances[column[ticket.symbol]] = self.stance(ticket.symbol)
         return stances
 
-    def act(self, day: int) -> None:
-        """Let the corporate actions before the open of day number *day* happen."""
+    def begin(self, day: int) -> None:
+        """Begin day number *day*: corporate actions happen before its open."""
+        self.book.begin_session()
         for symbol, kind, value in self._days.actions.get(day, ()):
             self._act(day, symbol, kind, value)
 

@@ -155,6 +155,8 @@ def link(
     head = (previous, plan.rules_hash, session.isoformat())
     content.update("|".join(head).encode())
     content.update(days.digest(day, symbols))
+    if (halt := days.halted.get(session)) is not None:
+        content.update(f"|halt|{halt}".encode())
     return content.hexdigest()
 
 

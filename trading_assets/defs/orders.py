@@ -12,6 +12,7 @@ from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.market_days import MarketDays, market_days
 from trading_assets.core.sizing import volatility_indicator
 from trading_assets.defs.coverage import never_made, require, waiting
+from trading_assets.defs.jobs import LAUNCHED_BY, SCHEDULE
 from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import check, tell, tell_rows
@@ -59,7 +60,11 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
         sessions = lane.calendar.between(lane.start, requested.last)
         with waiting(requested, market.current()):
             traded = broker.trade_through(
-                lane.plan, sessions, requested.first, market_of(market, lane, warehouse)
+                lane.plan,
+                sessions,
+                requested.first,
+                market_of(market, lane, warehouse),
+                heeds_halts=is_an_evening(context, requested, market.current()),
             )
         if traded.superseded:
             context.log.warning(
@@ -115,6 +120,14 @@ SHOWN = [
     "reason",
 ]
 """Columns of the orders that the asset's page shows."""
+
+
+def is_an_evening(
+    context: dg.AssetExecutionContext, requested: Requested, current: date
+) -> bool:
+    """Whether the schedule asks for the *current* session; only then does a halt bind."""
+    is_scheduled = context.run.tags.get(LAUNCHED_BY) == SCHEDULE
+    return is_scheduled and requested.last == current
 
 
 def _checks(book: Book) -> list[dg.AssetCheckSpec]:

@@ -229,14 +229,20 @@ class BrokersResource(dg.ConfigurableResource[Brokers]):
         )
         from trading_assets.adapters.ibkr.session import Books  # noqa: PLC0415 - as above
 
+        books = Books.open(self.ledger)
+
+        def halted(strategy: str) -> str:
+            halt = books.ledger.halts.standing(strategy)
+            return "" if halt is None else halt.reason
+
         border = Border(
             settings=lambda: gateway_settings(self.place, spec),
             is_readonly=self.readonly,
-            halted=lambda _: "",
+            halted=halted,
             splits=lambda: stored_splits(self.warehouse),
             wait_seconds=self.wait_seconds,
         )
-        return IbkrBroker(Books.open(self.ledger), border, trading_calendar())
+        return IbkrBroker(books, border, trading_calendar())
 
 
 def gateway_settings(place: IbkrPlace, spec: StrategySpec) -> "GatewaySettings":

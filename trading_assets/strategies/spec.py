@@ -138,7 +138,15 @@ Sizing = Annotated[
 
 
 class Risk(Value):
-    """Limits; None (``null``) switches one off."""
+    """Limits; None (``null``) switches one off.
+
+    Attributes:
+        max_order_notional: Worth of one entry at the close, account currency.
+        max_daily_notional: The same of all entries of one session's decision.
+        max_orders_per_day: Entries of one session's decision; a bracket counts once.
+        max_daily_loss_frac: Fall of equity since the close before, beyond which no entry
+            is let through.
+    """
 
     min_risk_reward: Number | None = Field(default=1.0, ge=0)
     min_profit_frac: Number | None = Field(default=0.05, ge=0)
@@ -146,6 +154,21 @@ class Risk(Value):
     max_weight_frac: Number | None = Field(default=0.20, gt=0)
     cash_check: Flag = True
     allow_short: Flag = False
+    max_order_notional: Number | None = Field(default=None, gt=0)
+    max_daily_notional: Number | None = Field(default=None, gt=0)
+    max_orders_per_day: Whole | None = Field(default=None, ge=1)
+    max_daily_loss_frac: Fraction | None = None
+
+
+CAPS = frozenset(
+    {
+        "max_order_notional",
+        "max_daily_notional",
+        "max_orders_per_day",
+        "max_daily_loss_frac",
+    }
+)
+"""Limits that there were not always: books decided without them must stand."""
 
 
 class EntryOrder(StrEnum):
@@ -292,7 +315,7 @@ class StrategySpec(Value):
             self.start,
             self.capital,
             self.sizing,
-            self.risk,
+            _without_idle(self.risk, CAPS),
             {"broker": "simulated", **self.execution.model_dump(include=DECIDING)},
             self.costs,
         )
@@ -302,6 +325,12 @@ def fingerprint(*parts: object) -> str:
     """A short hash of values, the same on every machine and in every process."""
     canonical = json.dumps(parts, default=_plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _without_idle(section: Value, later: frozenset[str]) -> dict[str, object]:
+    """*section* as it was written before it knew *later*, but for those that are set."""
+    plain = section.model_dump(mode="json")
+    return {key: own for key, own in plain.items() if own is not None or key not in later}
 
 
 def _plain(part: object) -> object:

@@ -220,3 +220,43 @@ def test_json_keeps_every_bit_of_a_book(events: list[tuple[str, float, float]]) 
     play(book, events)
 
     assert Book.from_plain(json.loads(json.dumps(book.to_plain()))) == book
+
+
+def test_a_book_remembers_what_it_was_worth_at_the_close_before() -> None:
+    book = bought((10, 50.0))
+    assert book.equity_before == 10_000.0
+
+    book.mark({"AAA": 60.0})
+    book.begin_session()
+    book.mark({"AAA": 40.0})
+
+    assert (book.equity_before, book.equity) == (10_100.0, 9_900.0)
+
+
+def test_a_book_that_was_written_without_that_knows_it_from_its_next_session_on() -> None:
+    book = Book.from_plain(
+        {
+            "cash": 89_900.0,
+            "peak_equity": 100_000.0,
+            "realized_pnl": 0.0,
+            "commission_paid": 0.0,
+            "holdings": {
+                "AAA": {
+                    "shares": 100,
+                    "lots": [
+                        {
+                            "shares": 100.0,
+                            "price": 101.0,
+                            "commission_per_share": 0.0,
+                            "session": "2024-01-03",
+                        }
+                    ],
+                    "mark": 101.5,
+                }
+            },
+        }
+    )
+
+    book.begin_session()
+
+    assert book.equity_before == 100_050.0

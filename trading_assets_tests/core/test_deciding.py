@@ -1,7 +1,9 @@
 """From views to orders: who is asked first, what is refused, and with which words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -36,12 +38,14 @@ def decided(
     working: Sequence[Ticket] = (),
     cash: float = 100_000.0,
     volatility: pd.DataFrame | None = None,
+    halted: Mapping[date, str] | None = None,
     **changes: Any,
 ) -> list[Row]:
     """Rows of `orders` decided on day 0; what is held was bought at 100, beyond *cash*."""
     changes.setdefault("universe", tuple(candles))
     plan = Plan.of(make_spec(**changes))
     days = make_days(candles, said=said, volatility=volatility)
+    days = replace(days, halted=halted or {})
     exchange = exchange_with(days, plan, held or {}, cash)
     exchange.submit(0, working)
     return list(order_rows(plan, days, 0, decide(plan, days, 0, exchange)))
@@ -460,6 +464,101 @@ def test_max_positions_counts_what_is_held_ordered_and_decided() -> None:
 
     assert [row["status"] for row in rows] == ["submitted", "refused"]
     assert rows[1]["reason"] == "max_positions: 3 positions held or ordered of 3 allowed"
+
+
+# Caps
+
+EVENING = (
+    Said(0, "AAA", "BUY", score=90, stop=95.0, target=110.0),
+    Said(0, "BBB", "BUY", score=80, stop=95.0, target=110.0),
+    Said(0, "CCC", "BUY", score=70, stop=95.0, target=110.0),
+)
+
+
+def test_a_bracket_counts_once_and_a_later_entry_is_one_too_many() -> None:
+    rows = decided(EVENING, execution={"bracket": True}, risk={"max_orders_per_day": 2})
+
+    assert [(row["symbol"], row["leg"], row["status"]) for row in rows] == [
+        *(("AAA", leg, "submitted") for leg in ("entry", "stop", "target")),
+        *(("BBB", leg, "submitted") for leg in ("entry", "stop", "target")),
+        ("CCC", "entry", "refused"),
+    ]
+    assert rows[-1]["reason"] == "max_orders_per_day: 2 entries this evening of 2 allowed"
+
+
+def test_what_is_refused_takes_up_no_room_of_the_evening() -> None:
+    # 10,000, then 15,000 that would make 25,000, then 10,000.
+    candles: Candles = {"AAA": [flat(100)], "BBB": [flat(150)], "CCC": [flat(100)]}
+    said = [Said(0, own.symbol, "BUY", score=own.score) for own in EVENING]
+
+    rows = decided(said, candles=candles, risk={"max_daily_notional": 20_000})
+
+    assert [row["status"] for row in rows] == ["submitted", "refused", "submitted"]
+    assert rows[1]["reason"] == (
+        "max_daily_notional: worth of this evening's entries 25,000.00 above 20,000.00"
+    )
+
+
+def test_an_entry_is_refused_for_its_worth_and_not_cut() -> None:
+    (row,) = decided(EVENING[:1], risk={"max_order_notional": 9_999})
+
+    assert (row["shares"], row["reason"]) == (
+        100,
+        "max_order_notional: worth 10,000.00 above 9,999.00",
+    )
+
+
+def test_no_cap_refuses_an_exit() -> None:
+    caps = {"max_order_notional": 1, "max_daily_notional": 1, "max_daily_loss_frac": 1e-9}
+
+    rows = decided(
+        [Said(0, "AAA", "SELL"), Said(0, "BBB", "BUY")], held={"AAA": 500}, risk=caps
+    )
+
+    assert [(row["leg"], row["status"]) for row in rows] == [
+        ("exit", "submitted"),
+        ("entry", "refused"),
+    ]
+
+
+# Halts
+
+
+def test_in_a_halted_session_exits_and_entries_are_refused_and_legs_not_asked_for() -> None:
+    rows = decided(
+        [Said(0, "AAA", "SELL"), *EVENING[1:]],
+        held={"AAA": 37},
+        execution={"bracket": True},
+        halted={FIRST: "prices look wrong"},
+    )
+
+    assert told(rows) == [
+        ("AAA", "exit", "SELL", 37, "refused"),
+        ("BBB", "entry", "BUY", 100, "refused"),
+        ("CCC", "entry", "BUY", 100, "refused"),
+    ]
+    assert {row["reason"] for row in rows} == {"halt: prices look wrong"}
+    assert {row["submitted_at"] for row in rows} == {None}
+
+
+def test_a_halt_is_the_reason_whatever_else_stands_against_an_entry() -> None:
+    (row,) = decided(
+        [Said(0, "AAA", "BUY")],
+        sizing={"kind": "risk_fraction", "risk_frac": 0.01},
+        halted={FIRST: "prices look wrong"},
+    )
+
+    assert (row["shares"], row["reason"]) == (0, "halt: prices look wrong")
+
+
+def test_a_halt_of_another_session_stops_nothing() -> None:
+    (row,) = decided([Said(0, "AAA", "BUY")], halted={date(2024, 1, 3): "tomorrow"})
+
+    assert row["status"] == "submitted"
+
+
+def test_in_a_halted_session_nothing_asked_for_is_nothing_refused() -> None:
+    assert decided([], held={"AAA": 10}, halted={FIRST: "prices look wrong"}) == []
 
 
 # Cash

@@ -1,5 +1,6 @@
 """Every rule of the gate at its limit, just beyond it, and switched off."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ OPEN = Risk(
 )
 LONG = Proposal(sign=1, shares=10, close=100, entry=100, stop=95, target=110, commission=1)
 SHORT = replace(LONG, sign=-1, stop=105, target=90)
-ROOM = Room(equity=10_000, cash=10_000, positions=0)
+ROOM = Room(equity=10_000, cash=10_000, positions=0, equity_before=10_000)
 
 
 def refusal(proposal: Proposal = LONG, room: Room = ROOM, **limits: Any) -> str | None:
@@ -40,12 +41,18 @@ def test_rules_are_asked_in_a_fixed_order() -> None:
         "min_profit_frac",
         "max_positions",
         "cash_check",
+        "max_order_notional",
+        "max_daily_notional",
+        "max_orders_per_day",
+        "max_daily_loss_frac",
     ]
 
 
 @pytest.mark.parametrize("proposal", [LONG, SHORT], ids=["long", "short"])
 def test_with_every_rule_off_a_sound_proposal_passes(proposal: Proposal) -> None:
-    assert refusal(proposal, Room(equity=0, cash=0, positions=99)) is None
+    room = Room(equity=0, cash=0, positions=99, equity_before=1e9, orders=99, notional=1e9)
+
+    assert refusal(proposal, room) is None
 
 
 def test_levels_that_are_not_there_stand_against_nothing_by_themselves() -> None:
@@ -137,6 +144,74 @@ def test_worth_at_the_close_and_commission_are_there_in_cash() -> None:
 
 def test_a_short_ties_up_what_a_long_does() -> None:
     assert refusal(SHORT, replace(ROOM, cash=1_000.99), cash_check=True) is not None
+
+
+# Caps
+
+
+@pytest.mark.parametrize("proposal", [LONG, SHORT], ids=["long", "short"])
+def test_one_entry_is_worth_no_more_than_its_cap(proposal: Proposal) -> None:
+    assert refusal(proposal, max_order_notional=1_000) is None
+    assert refusal(proposal, max_order_notional=999.99) == (
+        "max_order_notional: worth 1,000.00 above 999.99"
+    )
+
+
+def test_entries_of_an_evening_are_together_worth_no_more_than_their_cap() -> None:
+    room = replace(ROOM, notional=500)
+
+    assert refusal(room=room, max_daily_notional=1_500) is None
+    assert refusal(room=room, max_daily_notional=1_499) == (
+        "max_daily_notional: worth of this evening's entries 1,500.00 above 1,499.00"
+    )
+
+
+def test_entries_of_an_evening_are_no_more_than_their_cap() -> None:
+    assert refusal(room=replace(ROOM, orders=1), max_orders_per_day=2) is None
+    assert refusal(room=replace(ROOM, orders=2), max_orders_per_day=2) == (
+        "max_orders_per_day: 2 entries this evening of 2 allowed"
+    )
+
+
+def test_after_a_loss_beyond_its_cap_nothing_is_entered() -> None:
+    assert refusal(room=replace(ROOM, equity=9_800), max_daily_loss_frac=0.02) is None
+    assert refusal(room=replace(ROOM, equity=9_799), max_daily_loss_frac=0.02) == (
+        "max_daily_loss_frac: loss since the close before 201.00 above 200.00"
+    )
+
+
+def test_a_gain_is_no_loss() -> None:
+    assert refusal(room=replace(ROOM, equity=20_000), max_daily_loss_frac=1e-9) is None
+
+
+@pytest.mark.parametrize(
+    ("equity", "is_refused"), [(-101, True), (-100, False), (5, False)]
+)
+def test_a_book_below_zero_may_lose_nothing_more(equity: float, is_refused: bool) -> None:  # noqa: FBT001 - a table's column
+    room = replace(ROOM, equity=equity, equity_before=-100)
+
+    assert (refusal(room=room, max_daily_loss_frac=1) is not None) == is_refused
+
+
+def test_a_loss_that_is_not_known_lets_nothing_through() -> None:
+    room = replace(ROOM, equity_before=math.nan)
+
+    assert refusal(room=room, max_daily_loss_frac=0.5) is not None
+
+
+def test_what_is_let_through_leaves_less_room() -> None:
+    room = replace(ROOM)
+    room.take(LONG)
+    room.take(SHORT)
+
+    assert room == Room(
+        equity=10_000,
+        cash=7_998,
+        positions=2,
+        equity_before=10_000,
+        orders=2,
+        notional=2_000,
+    )
 
 
 def test_the_first_rule_that_objects_is_named() -> None:

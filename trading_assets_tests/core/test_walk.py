@@ -1,5 +1,6 @@
 """What holds for every walk, whatever the market does."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +34,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 from trading_assets.sessions import trading_calendar
-from trading_assets.strategies.spec import StrategySpec
+from trading_assets.strategies.spec import CAPS, StrategySpec
 from trading_assets_tests.make import (
     FIRST,
     OHLC,
@@ -128,6 +129,9 @@ def specs(
             "max_weight_frac": draw(st.sampled_from((None, 0.3))),
             "min_risk_reward": draw(st.sampled_from((None, 1.0))),
             "cash_check": draw(st.booleans()),
+            "max_daily_notional": draw(st.sampled_from((None, 30_000.0))),
+            "max_orders_per_day": draw(st.sampled_from((None, 1))),
+            "max_daily_loss_frac": draw(st.sampled_from((None, 0.01))),
             "allow_short": draw(st.booleans() if shorts is None else st.just(shorts)),
         },
         execution={"order": draw(order), "bracket": draw(st.booleans())},
@@ -298,6 +302,133 @@ def test_drawdown_is_the_fall_from_the_highest_equity(scenario: Scenario) -> Non
     peaks = np.maximum.accumulate(np.r_[CAPITAL, equity])[1:]
     drawdowns = [row["drawdown_frac"] for row in walked.portfolio]
     assert drawdowns == pytest.approx(1 - equity / peaks, abs=1e-12)
+
+
+# Caps
+
+SOME_CAPS = st.fixed_dictionaries(
+    {
+        "max_order_notional": st.sampled_from((None, 3_000.0, 12_000.0)),
+        "max_daily_notional": st.sampled_from((None, 5_000.0, 25_000.0)),
+        "max_orders_per_day": st.sampled_from((None, 1, 2)),
+        "max_daily_loss_frac": st.sampled_from((None, 0.001, 0.02)),
+    }
+)
+BOUNDLESS = {
+    "max_order_notional": 1e12,
+    "max_daily_notional": 1e12,
+    "max_orders_per_day": 1_000_000,
+    "max_daily_loss_frac": 1.0,
+}
+
+
+def capped(scenario: Scenario, caps: Mapping[str, Any]) -> Scenario:
+    """The same with *caps* in its file."""
+    risk = scenario.spec.risk.model_copy(update=dict(caps))
+    return replace(scenario, spec=scenario.spec.model_copy(update={"risk": risk}))
+
+
+def without_hashes(walked: Walked) -> dict[str, list[Row]]:
+    """Every row, but for the hashes of what the strategy's file says."""
+    hashed = {"book_hash", "spec_hash"}
+    return {
+        table: [{k: v for k, v in row.items() if k not in hashed} for row in rows]
+        for table, rows in walked.rows.items()
+    }
+
+
+@given(scenario=scenarios())
+@WALKS
+def test_caps_that_are_never_reached_change_nothing(scenario: Scenario) -> None:
+    assert without_hashes(capped(scenario, BOUNDLESS).walk()) == without_hashes(
+        capped(scenario, dict.fromkeys(CAPS)).walk()
+    )
+
+
+@given(scenario=scenarios(), caps=SOME_CAPS)
+@WALKS
+def test_what_is_let_through_is_within_every_cap(
+    scenario: Scenario, caps: dict[str, Any]
+) -> None:
+    walked, days = capped(scenario, caps).walk(), scenario.days()
+    equity = dict(
+        zip(
+            days.sessions,
+            pairwise([CAPITAL, *(row["equity"] for row in walked.portfolio)]),
+            strict=True,
+        )
+    )
+    boundless = {name: math.inf if cap is None else cap for name, cap in caps.items()}
+
+    for day, session in enumerate(days.sessions):
+        let_through = [
+            row["shares"] * days.closes(day)[row["symbol"]]
+            for row in walked.orders
+            if (row["session"], row["leg"]) == (session, "entry")
+            and row["status"] == "submitted"
+        ]
+        before, after = equity[session]
+        assert max(let_through, default=0) <= boundless["max_order_notional"]
+        assert sum(let_through) <= boundless["max_daily_notional"] * (1 + 1e-9)
+        assert len(let_through) <= boundless["max_orders_per_day"]
+        if let_through and caps["max_daily_loss_frac"]:
+            assert before - after <= before * caps["max_daily_loss_frac"] * (1 + 1e-6)
+
+
+@given(scenario=scenarios(), caps=SOME_CAPS, data=st.data())
+@WALKS
+def test_a_cap_enlarges_no_order_and_touches_no_exit(
+    scenario: Scenario, caps: dict[str, Any], data: st.DataObject
+) -> None:
+    """The same book at the same close, decided with caps and without."""
+    cut = data.draw(st.integers(1, scenario.length - 1))
+    before = walk(
+        Plan.of(scenario.spec), scenario.days(slice(cut)), Opening.with_capital(CAPITAL)
+    ).closings[-1]
+    free, bound = (
+        walk(
+            Plan.of(each.spec),
+            scenario.days(slice(cut, cut + 1)),
+            Opening.from_state(before.state, before.book_hash),
+        ).orders
+        for each in (scenario, capped(scenario, caps))
+    )
+
+    by_id = {row["order_id"]: row for row in free if row["leg"] in {"entry", "exit"}}
+    own = {row["order_id"]: row for row in bound if row["leg"] in {"entry", "exit"}}
+    assert list(own) == list(by_id)
+    for order_id, row in own.items():
+        assert row["shares"] == by_id[order_id]["shares"]
+        assert row["leg"] == "entry" or row["status"] == "submitted"
+
+
+def test_the_loss_of_a_session_is_measured_from_the_close_before() -> None:
+    # 500 shares bought at 100: a fall to 96 loses 2 % of 100,000, one to 95 then 1.02 %.
+    closes = [100, 100, 96, 95]
+    scenario = Scenario(
+        make_spec(
+            universe=("AAA", "BBB"),
+            sizing={"kind": "fixed_shares", "shares": 500},
+            risk={"max_daily_loss_frac": 0.015},
+        ),
+        {"AAA": [flat(close) for close in closes], "BBB": [flat(10)] * 4},
+        [Said(0, "AAA", "BUY"), Said(2, "BBB", "BUY"), Said(3, "BBB", "BUY")],
+        [],
+    )
+
+    rows = [
+        (row["session"].day, row["symbol"], row["reason"]) for row in scenario.walk().orders
+    ]
+
+    assert rows == [
+        (2, "AAA", "BUY with score 50; fixed_shares 500.00 -> 500"),
+        (
+            4,
+            "BBB",
+            "max_daily_loss_frac: loss since the close before 2,000.00 above 1,500.00",
+        ),
+        (5, "BBB", "BUY with score 50; fixed_shares 500.00 -> 500"),
+    ]
 
 
 # Orders
@@ -647,6 +778,75 @@ def test_bars_of_what_is_ordered_beyond_the_universe_are_part_of_the_chain() -> 
 
     assert [end.log.fills[0]["price"] for end in ends] == [110, 120]
     assert ends[0].closings[0].book_hash != ends[1].closings[0].book_hash
+
+
+def test_chains_that_were_made_before_there_were_caps_and_halts_stand() -> None:
+    # As the code gave them that knew neither.
+    said = [Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL")]
+    scenario = Scenario(make_spec(), {"AAA": [flat(100), flat(101), flat(102)]}, said, [])
+
+    assert hashes(scenario) == [
+        "930dd7218272923598e32a46e352da96",
+        "81f0b76451ce9dba1f86852b90f53ddb",
+        "a59fb1a91887919c53a70a355fc3dd1e",
+    ]
+
+
+@given(scenario=scenarios(), data=st.data())
+@WALKS
+def test_a_halt_changes_the_chain_from_its_session_on_and_nothing_before(
+    scenario: Scenario, data: st.DataObject
+) -> None:
+    day = data.draw(st.integers(0, scenario.length - 1))
+    days = scenario.days()
+    halted = replace(days, halted={days.sessions[day]: "prices look wrong"})
+    plan, before = Plan.of(scenario.spec), scenario.walk()
+
+    after = walk(plan, halted, Opening.with_capital(CAPITAL))
+
+    assert after.closings[:day] == before.closings[:day]
+    own = [closing.book_hash for closing in after.closings]
+    assert all(a != b for a, b in zip(own[day:], hashes(scenario)[day:], strict=True))
+    refused = [row for row in after.orders if row["session"] == days.sessions[day]]
+    assert {row["status"] for row in refused} <= {"refused"}
+    assert {row["leg"] for row in refused} <= {"entry", "exit"}
+
+
+@given(scenario=scenarios(), data=st.data())
+@WALKS
+def test_halts_are_part_of_what_a_range_in_two_parts_walks_through(
+    scenario: Scenario, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(1, scenario.length - 1))
+    days = scenario.days()
+    halted = dict.fromkeys(data.draw(st.sets(st.sampled_from(days.sessions))), "halted")
+    plan = Plan.of(scenario.spec)
+    parts = (slice(None), slice(cut), slice(cut, None))
+    whole, begun, ended = (replace(scenario.days(own), halted=halted) for own in parts)
+
+    expected = walk(plan, whole, Opening.with_capital(CAPITAL))
+    first = walk(plan, begun, Opening.with_capital(CAPITAL))
+    last = first.closings[-1]
+    second = walk(plan, ended, Opening.from_state(last.state, last.book_hash))
+
+    assert first.closings + second.closings == expected.closings
+    assert whole.since(cut).halted == whole.halted
+
+
+def test_why_it_was_halted_is_part_of_the_chain() -> None:
+    days = make_days({"AAA": [flat(100)]})
+    ends = {
+        walk(
+            Plan.of(make_spec()),
+            replace(days, halted={FIRST: why}),
+            Opening.with_capital(CAPITAL),
+        )
+        .closings[0]
+        .book_hash
+        for why in ("prices look wrong", "the gateway is odd")
+    }
+
+    assert len(ends) == 2
 
 
 # Stories

@@ -85,8 +85,9 @@ class TestReading:
         pytest.param(
             "risk: {max_weight: 1}",
             "5: risk.max_weight: unknown key; did you mean max_weight_frac? (allowed: "
-            "allow_short, cash_check, max_positions, max_weight_frac, min_profit_frac, "
-            "min_risk_reward)",
+            "allow_short, cash_check, max_daily_loss_frac, max_daily_notional, "
+            "max_order_notional, max_orders_per_day, max_positions, max_weight_frac, "
+            "min_profit_frac, min_risk_reward)",
             id="nested key",
         ),
         pytest.param(

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trading_assets.strategies.spec import StrategySpec, fingerprint
+from trading_assets.strategies.spec import CAPS, StrategySpec, fingerprint
 
 MINIMAL: dict[str, Any] = {
     "name": "mine",
@@ -34,6 +34,13 @@ def test_four_keys_are_enough() -> None:
         {"risk": {"max_positions": True}},
         {"risk": {"min_profit_frac": "0.05"}},
         {"risk": {"cash_check": 1}},
+        {"risk": {"max_order_notional": 0}},
+        {"risk": {"max_order_notional": "1000"}},
+        {"risk": {"max_daily_notional": -1}},
+        {"risk": {"max_orders_per_day": 0}},
+        {"risk": {"max_orders_per_day": 1.5}},
+        {"risk": {"max_daily_loss_frac": 0}},
+        {"risk": {"max_daily_loss_frac": 1.5}},
         {"risk": {"cash_check": "yes"}},
         {"execution": {"bracket": 0}},
         {"costs": {"slippage_bps": True}},
@@ -89,6 +96,20 @@ def test_the_book_hangs_on_what_becomes_of_a_signal_and_on_nothing_else() -> Non
     assert spec(description="other", benchmark="QQQ").book_hash == spec().book_hash
     assert spec(capital=100_000).book_hash == spec(capital=100_000.0).book_hash
     assert spec(universe=["MSFT", "AAPL"]).book_hash == spec().book_hash
+
+
+def test_books_that_were_decided_before_there_were_caps_stand() -> None:
+    # As the code gave them that knew none of the four.
+    limits = {"max_positions": 3, "max_weight_frac": None, "min_profit_frac": 0}
+
+    assert spec().book_hash == "d5591d30bfbd0218"
+    assert spec(risk=limits).book_hash == "e680ff6cd9a49924"
+    assert spec(risk=dict.fromkeys(CAPS)).book_hash == "d5591d30bfbd0218"
+
+
+@pytest.mark.parametrize("cap", sorted(CAPS))
+def test_a_cap_that_is_set_makes_another_book(cap: str) -> None:
+    assert spec(risk={cap: 1}).book_hash != spec().book_hash
 
 
 def test_a_fingerprint_is_the_same_for_ever() -> None:

@@ -114,8 +114,15 @@ class IbkrBroker(Broker):
 
     @override
     def trade_through(
-        self, plan: Plan, sessions: Sequence[date], first: date, market: Market
+        self,
+        plan: Plan,
+        sessions: Sequence[date],
+        first: date,
+        market: Market,
+        *,
+        heeds_halts: bool = False,
     ) -> Traded:
+        del heeds_halts  # they always bind here
         name = plan.spec.name
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
         with self.alone(name), self._session(name, is_tonight=is_tonight) as session:

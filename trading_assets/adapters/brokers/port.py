@@ -66,6 +66,9 @@ class Broker(Protocol):
       again, it ends as if it had never been killed.
     - One run at a time decides for a strategy; a second one waits, then raises
       `StoreBusy`.
+    - A halt that is heeded holds back every order that would be new, exits included; what
+      works already goes on working. The session stays as it was decided: whoever walks
+      through it again, when the halt is long lifted, decides the same.
     - No fills and not having heard from the broker are different answers: the second
       raises.
     """
@@ -84,7 +87,13 @@ class Broker(Protocol):
         ...
 
     def trade_through(
-        self, plan: Plan, sessions: Sequence[date], first: date, market: Market
+        self,
+        plan: Plan,
+        sessions: Sequence[date],
+        first: date,
+        market: Market,
+        *,
+        heeds_halts: bool = False,
     ) -> Traded:
         """Have every one of *sessions* traded and decided.
 
@@ -94,6 +103,9 @@ class Broker(Protocol):
             first: From which on stored decisions are held against today's inputs, and
                 redone from the first that differs.
             market: Asked for the range that has to be looked at; may raise `DataMissing`.
+            heeds_halts: Whether a halt that stands now binds the last of *sessions*, if
+                it is decided now. Simulated books are told so by an evening's own run
+                alone; where orders leave the house, a halt always binds.
 
         Raises:
             BookSuperseded: If sessions before *first* have to be redone; it names them.

@@ -5,7 +5,7 @@ generation from the book before it. Older generations stay and are not read agai
 session only the newest counts, and only while its link to the session before it holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import date
@@ -56,7 +56,13 @@ class SimulatedBroker(Broker):
 
     @override
     def trade_through(
-        self, plan: Plan, sessions: Sequence[date], first: date, market: Market
+        self,
+        plan: Plan,
+        sessions: Sequence[date],
+        first: date,
+        market: Market,
+        *,
+        heeds_halts: bool = False,
     ) -> Traded:
         with self.alone(plan.spec.name):
             chain = self._chain(plan.spec.name, sessions[0])
@@ -65,15 +71,19 @@ class SimulatedBroker(Broker):
             look_from = min(asked_from, len(chain.standing))
             opening = self._opening(plan, chain, look_from)
             outside = opening.symbols.difference(plan.universe)
+            known = self._ledger.halts.sessions(plan.spec.name, self._lane)
             days = market(sessions[look_from], sessions[-1], sorted(outside))
+            days = replace(days, halted=known)
             held = self._held(plan, days.sessions, opening, outside)
-            stands = _standingdays_of(plan, chain.standing[look_from:], days, held)
+            stands = _standing_days(plan, chain.standing[look_from:], days, held)
             if stands == len(days.sessions):
                 return Traded((), days_of(chain.broken))
             begin = look_from + stands
-            walked = walk(plan, days.since(stands), self._opening(plan, chain, begin))
+            new = self._halted_now(plan, days) if heeds_halts else {}
+            days = replace(days.since(stands), halted=known | new)
+            walked = walk(plan, days, self._opening(plan, chain, begin))
             before = chain.standing[begin - 1].spec_hash if begin else plan.rules_hash
-            traded = self._recorded(plan, walked, chain.generation(begin))
+            traded = self._recorded(plan, walked, chain.generation(begin), new)
             return replace(traded, is_new_plan=before != plan.rules_hash)
 
     @override
@@ -137,17 +147,31 @@ class SimulatedBroker(Broker):
         later = (Opening.from_state(state, "").symbols for state in states if state)
         return [opening.symbols, *later]
 
-    def _recorded(self, plan: Plan, walked: Walked, generation: int | None) -> Traded:
+    def _halted_now(self, plan: Plan, days: MarketDays) -> dict[date, str]:
+        """The last of *days*, if a halt stands that it has not been decided under yet."""
+        last = days.sessions[-1]
+        standing = self._ledger.halts.standing(plan.spec.name)
+        if standing is None or last in days.halted:
+            return {}
+        return {last: standing.reason}
+
+    def _recorded(
+        self,
+        plan: Plan,
+        walked: Walked,
+        generation: int | None,
+        halted: Mapping[date, str],
+    ) -> Traded:
         strategy, lane = plan.spec.name, self._lane
         if generation is None:
             generation = self._ledger.next_generation(strategy, lane)
         records = records_of(plan, walked.closings)
-        self._ledger.append(strategy, lane, generation, records, walked.rows)
+        self._ledger.append(strategy, lane, generation, records, walked.rows, halted)
         walked_sessions = tuple(closing.session for closing in walked.closings)
         return Traded(walked_sessions, self.superseded(strategy))
 
 
-def _standingdays_of(
+def _standing_days(
     plan: Plan,
     stored: Sequence[BookSession],
     days: MarketDays,

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import pandas as pd
@@ -12,10 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.ledger.lanes import lane_lock
-from trading_assets.adapters.ledger.schema import BOOK_SESSIONS, BOOK_TABLES
+from trading_assets.adapters.ledger.schema import (
+    BOOK_SESSIONS,
+    BOOK_TABLES,
+    SESSION_HALTS,
+)
 from trading_assets.errors import OrderConflict, ShapeMismatch
 from trading_assets.models.table import Table
+
+NO_HALTS: Mapping[date, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,11 @@ class Ledger:
         """Let go of the database; the ledger can still be used and opens it again."""
         self._engine.dispose()
 
+    @property
+    def halts(self) -> HaltBook:
+        """What is halted, in the same database."""
+        return HaltBook(self._engine)
+
     def lane(
         self, strategy: str, lane: str, wait_seconds: float
     ) -> AbstractContextManager[None]:
@@ -126,6 +139,7 @@ class Ledger:
         generation: int,
         records: Sequence[SessionRecord],
         rows: Mapping[str, Sequence[Mapping[str, object]]],
+        halted: Mapping[date, str] = NO_HALTS,
     ) -> None:
         """Record a walk, all of it or nothing.
 
@@ -136,6 +150,7 @@ class Ledger:
             records: The sessions walked, each once.
             rows: By table, the rows of its model and, in `trades` too, the `session`
                 in which they were made; strategy, lane and generation are filled in.
+            halted: Sessions decided under a halt that was not recorded yet, and why.
 
         Raises:
             ShapeMismatch: If rows are not of their table, or of a session not walked.
@@ -152,8 +167,19 @@ class Ledger:
             | {**book, "recorded_at": recorded_at}
             for record in records
         ]
+        halts = [
+            {
+                "strategy": strategy,
+                "lane": lane,
+                "session": session,
+                "reason": reason,
+                "recorded_at": recorded_at,
+            }
+            for session, reason in halted.items()
+        ]
         try:
             with writing(self._engine) as connection:
+                _insert(connection, SESSION_HALTS, halts)
                 _insert(connection, BOOK_SESSIONS, sessions)
                 for name, of in laid_out.items():
                     _insert(connection, BOOK_TABLES[name], of)

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from trading_assets.adapters.brokers.port import Broker, Traded
+from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
 from trading_assets.errors import BookSuperseded, DataMissing, StoreBusy
+from trading_assets.models.halt import EVERYTHING
 from trading_assets.models.tables import FILLS, ORDERS, PORTFOLIO, POSITIONS, TRADES
 from trading_assets_tests.make import OHLC, Said, flat, make_days, make_sessions, make_spec
 
@@ -19,6 +21,7 @@ PRICES: Mapping[str, Sequence[float]] = {
     "AAA": (10, 11, 12, 13, 12, 11, 10, 9),
     "BBB": (50, 50, 51, 52, 53, 54, 55, 56),
 }
+SAID_OF_HALT = "prices look wrong (no. 1, of reference, by jan)"
 SAID = (
     Said(0, "AAA", "BUY"),
     Said(1, "BBB", "BUY"),
@@ -67,10 +70,30 @@ def plan(*universe: str) -> Plan:
 
 
 def through(
-    broker: Broker, last: int, *, first: int = 0, market: Shown | None = None
+    broker: Broker,
+    last: int,
+    *,
+    first: int = 0,
+    market: Shown | None = None,
+    heeds_halts: bool = False,
 ) -> Traded:
     """Have days *first* to *last* traded."""
-    return broker.trade_through(plan(), DAYS[: last + 1], DAYS[first], market or Shown())
+    return broker.trade_through(
+        plan(),
+        DAYS[: last + 1],
+        DAYS[first],
+        market or Shown(),
+        heeds_halts=heeds_halts,
+    )
+
+
+def orders_of(
+    broker: Broker, sessions: Sequence[date]
+) -> list[tuple[str, str, int, str, str]]:
+    """The gist of what was decided."""
+    names = ["symbol", "leg", "shares", "status", "reason"]
+    rows = broker.rows("reference", ORDERS, sessions)[names]
+    return list(rows.itertuples(index=False, name=None))
 
 
 def recorded(broker: Broker, count: int = len(DAYS)) -> dict[str, pd.DataFrame]:
@@ -105,6 +128,11 @@ class BrokerContract:
     @pytest.fixture
     def apart(self) -> Broker:
         """One with books of its own, as empty."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def halts(self, broker: Broker) -> HaltBook:
+        """What is halted, as *broker* sees it."""
         raise NotImplementedError
 
     def test_signals_become_fills_at_the_next_open(self, broker: Broker) -> None:
@@ -243,6 +271,102 @@ class BrokerContract:
 
         assert len(refusals) == 1
         assert through(impatient, 7) == Traded((), ())
+
+    def test_a_heeded_halt_holds_back_what_would_be_new_in_the_last_session(
+        self, broker: Broker, halts: HaltBook
+    ) -> None:
+        through(broker, 2)
+        halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+
+        assert through(broker, 3, first=3, heeds_halts=True).walked == (DAYS[3],)
+
+        assert orders_of(broker, DAYS[3:4]) == [
+            ("AAA", "exit", 10, "refused", f"halt: {SAID_OF_HALT}")
+        ]
+
+    def test_a_halt_of_everything_is_one_of_the_strategy(
+        self, broker: Broker, halts: HaltBook
+    ) -> None:
+        halts.halt(EVERYTHING, DAYS[0], "jan", "the gateway is odd")
+
+        through(broker, 0, heeds_halts=True)
+
+        assert [(row[1], row[3], row[4]) for row in orders_of(broker, DAYS[:1])] == [
+            (
+                "entry",
+                "refused",
+                "halt: the gateway is odd (no. 1, of everything, by jan)",
+            )
+        ]
+
+    def test_a_halt_binds_neither_the_sessions_before_nor_those_after(
+        self, broker: Broker, apart: Broker, halts: HaltBook
+    ) -> None:
+        through(apart, 2)
+        halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+        through(broker, 3, heeds_halts=True)
+        halts.resume("reference", DAYS[3], "jan", "they were right")
+        through(broker, 7, first=4, heeds_halts=True)
+
+        assert_same(recorded(broker, 3), recorded(apart, 3))
+        statuses = broker.rows("reference", ORDERS, DAYS)["status"].value_counts()
+        # AAA is held on, so the purchase of day 5 asks for nothing.
+        assert statuses.to_dict() == {"submitted": 2, "refused": 1}
+
+    def test_what_works_already_is_filled_under_a_halt(
+        self, broker: Broker, halts: HaltBook
+    ) -> None:
+        through(broker, 0)
+        halts.halt("reference", DAYS[1], "jan", "prices look wrong")
+
+        through(broker, 1, first=1, heeds_halts=True)
+
+        assert broker.rows("reference", FILLS, DAYS[1:2])["symbol"].tolist() == ["AAA"]
+        assert [row[3] for row in orders_of(broker, DAYS[1:2])] == ["refused"]
+
+    def test_a_halt_that_is_not_heeded_changes_nothing(
+        self, broker: Broker, apart: Broker, halts: HaltBook
+    ) -> None:
+        halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+
+        through(broker, 7)
+        through(apart, 7)
+
+        assert_same(recorded(broker), recorded(apart))
+
+    def test_a_halt_of_another_strategy_changes_nothing(
+        self, broker: Broker, apart: Broker, halts: HaltBook
+    ) -> None:
+        halts.halt("other", DAYS[3], "jan", "prices look wrong")
+
+        through(broker, 7, heeds_halts=True)
+        through(apart, 7)
+
+        assert_same(recorded(broker), recorded(apart))
+
+    def test_a_session_that_was_decided_before_the_halt_is_left_as_it_is(
+        self, broker: Broker, halts: HaltBook
+    ) -> None:
+        through(broker, 3)
+        halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+
+        assert through(broker, 3, first=3, heeds_halts=True) == Traded((), ())
+
+    def test_a_session_that_was_decided_under_a_halt_stays_so_when_it_is_lifted(
+        self, broker: Broker, halts: HaltBook
+    ) -> None:
+        halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+        through(broker, 3, heeds_halts=True)
+        halts.resume("reference", DAYS[3], "jan", "they were right")
+        through(broker, 7, first=4)
+        before = recorded(broker)
+
+        assert through(broker, 7) == Traded((), ())
+        through(broker, 7, market=restated(1, "BBB", 50.5))
+        assert [row[3] for row in orders_of(broker, DAYS[3:4])] == ["refused"]
+        through(broker, 7)
+
+        assert_same(recorded(broker), before)
 
     def test_books_of_strategies_are_kept_apart(self, broker: Broker) -> None:
         through(broker, 7)

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from trading_assets.adapters.brokers.port import Broker, Traded
 from trading_assets.adapters.brokers.simulated import SimulatedBroker
 from trading_assets.adapters.ledger import store
+from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.ledger.store import Ledger
 from trading_assets.models.base import Lane
 from trading_assets.models.tables import ORDER_EVENTS, ORDERS, PORTFOLIO, POSITIONS
@@ -18,6 +19,7 @@ from trading_assets_tests.adapters.brokers.contract import (
     DAYS,
     PRICES,
     SAID,
+    SAID_OF_HALT,
     BrokerContract,
     Shown,
     plan,
@@ -53,6 +55,11 @@ class TestSimulatedBroker(BrokerContract):
     @override
     def apart(self, tmp_path: Path) -> Broker:
         return SimulatedBroker(Ledger.open(tmp_path / "apart.db"))
+
+    @pytest.fixture
+    @override
+    def halts(self, broker: Broker, ledger: Ledger) -> HaltBook:
+        return ledger.halts
 
 
 def generations(broker: Broker, count: int = len(DAYS)) -> list[int]:
@@ -160,6 +167,60 @@ def test_a_lane_of_its_own_is_a_book_of_its_own(ledger: Ledger) -> None:
     assert replay.decided("reference") == ()
     assert through(replay, 7).walked == DAYS
     assert set(replay.rows("reference", ORDERS, DAYS)["lane"]) == {"replay"}
+
+
+# Halts
+
+
+def test_a_halt_is_kept_with_the_session_of_its_lane(ledger: Ledger) -> None:
+    simulated, replay = SimulatedBroker(ledger), SimulatedBroker(ledger, Lane.REPLAY)
+    ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+
+    through(simulated, 3, heeds_halts=True)
+    through(replay, 3)
+
+    assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
+    assert ledger.halts.sessions("reference", "replay") == {}
+    hashes = [
+        each.rows("reference", PORTFOLIO, DAYS[:4])["book_hash"].tolist()
+        for each in (simulated, replay)
+    ]
+    assert hashes[0][:3] == hashes[1][:3]
+    assert hashes[0][3] != hashes[1][3]
+
+
+def test_a_walk_that_was_not_recorded_has_recorded_no_halt(
+    broker: SimulatedBroker, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+    honest = store._insert
+
+    def breaks(connection: Any, stored: sa.Table, rows: Sequence[Any]) -> None:
+        honest(connection, stored, rows)
+        if stored.name == "portfolio":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(store, "_insert", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        through(broker, 3, heeds_halts=True)
+    monkeypatch.undo()
+
+    assert ledger.halts.sessions("reference", "simulated") == {}
+    assert through(broker, 3, heeds_halts=True).walked == DAYS[:4]
+    assert set(ledger.halts.sessions("reference", "simulated")) == {DAYS[3]}
+
+
+def test_an_evening_that_is_redone_under_another_halt_keeps_its_first_reason(
+    broker: SimulatedBroker, ledger: Ledger
+) -> None:
+    ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
+    through(broker, 3, heeds_halts=True)
+    ledger.halts.halt("reference", DAYS[3], "ina", "and still do")
+
+    changed = restated(3, "BBB", 52.5)
+    assert through(broker, 3, market=changed, heeds_halts=True).walked == (DAYS[3],)
+
+    assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
 
 
 # Symbols that left the universe

@@ -7,10 +7,10 @@ import sqlalchemy as sa
 
 from trading_assets.adapters.ledger.intents import IntentBook, payload_hash
 from trading_assets.adapters.ledger.schema import (
-    COMMISSIONS,
-    EXECUTIONS,
+    BOOK_SESSIONS,
+    BOOK_TABLES,
+    METADATA,
     ORDER_FACTS,
-    ORDER_INTENTS,
     VERSION_TABLE,
 )
 from trading_assets.adapters.ledger.store import Ledger
@@ -265,8 +265,10 @@ def test_a_ledger_from_before_there_were_intents_is_brought_up_to_date(
     ledger = Ledger.open(place)
     ledger.append(STRATEGY, LANE, 0, make_records(range(2)), {})
     with ledger._engine.begin() as connection:
-        for table in (ORDER_FACTS, ORDER_INTENTS, EXECUTIONS, COMMISSIONS):
-            table.drop(connection)
+        first = {BOOK_SESSIONS.name, *BOOK_TABLES}
+        for table in reversed(METADATA.sorted_tables):
+            if table.name not in first:
+                table.drop(connection)
         connection.execute(
             sa.text(f"UPDATE {VERSION_TABLE} SET version_num = '0001'")  # noqa: S608 - ours
         )

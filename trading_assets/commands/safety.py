@@ -1,0 +1,154 @@
+"""Stopping new orders and letting them go on again, at the prompt."""
+
+import getpass
+import os
+from collections.abc import Collection
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from trading_assets.commands.reporting import reporting
+from trading_assets.errors import InvalidInput
+from trading_assets.models.halt import EVERYTHING
+
+if TYPE_CHECKING:
+    from trading_assets.adapters.ledger.halts import HaltBook
+    from trading_assets.defs.resources import Settings
+
+STRATEGY = click.argument("strategy", required=False)
+EVERY = click.option("--all", "is_all", is_flag=True, help="Every strategy there is.")
+WHY = click.option("--why", required=True, help="In your words; it is kept for good.")
+WHO = click.option("--who", help="Who says so; default: the user of this machine.")
+
+
+@click.command()
+@STRATEGY
+@EVERY
+@WHY
+@WHO
+@reporting
+def halt(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> None:
+    """Stop all new orders of STRATEGY, or of everything, at once.
+
+    Entries and exits alike. Orders that work already go on working.
+    """
+    asked, said = _asked(strategy, is_all=is_all), _said(why)
+    with _halt_book() as book:
+        _check_known(asked, book, _strategies() if asked else ())
+        before = {own.strategy: own for own in book.all_standing()}.get(asked)
+        halted = book.halt(asked, _last_closed(), who or _user(), said)
+    click.secho(f"Halted {halted.of} (no. {halted.seq}): {halted.why}", fg="red", bold=True)
+    if before:
+        click.echo(f"It was halted already, by {before.who}: {before.why}")
+    click.echo(
+        "From now on no new order of it is given, neither entry nor exit. Orders that work "
+        "already, stops among them, go on working.\n"
+        "A simulated book heeds this in the scheduled run of an evening; its history can "
+        "be made and redone as before."
+    )
+    click.echo(f"Only this lifts it: trading-assets resume {asked or '--all'} --why …")
+
+
+@click.command()
+@STRATEGY
+@EVERY
+@WHY
+@WHO
+@reporting
+def resume(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> None:
+    """Lift the halt of STRATEGY, or with --all the one of everything.
+
+    Neither lifts the other.
+    """
+    asked, said = _asked(strategy, is_all=is_all), _said(why)
+    with _halt_book() as book:
+        standing = {own.strategy for own in book.all_standing()}
+        if asked not in standing:
+            _check_known(asked, book, _strategies() if asked else ())
+        lifted = book.resume(asked, _last_closed(), who or _user(), said)
+        left = book.all_standing()
+    name = asked or "everything"
+    if lifted is None:
+        click.echo(f"There was no halt of {name} to lift; nothing has changed.")
+    else:
+        click.secho(
+            f"Lifted the halt of {name} (no. {lifted.seq}): {lifted.why}", fg="green"
+        )
+        if asked == EVERYTHING or EVERYTHING not in {own.strategy for own in left}:
+            click.echo("New orders are given again from the next decision on.")
+    for other in left:
+        click.secho(
+            f"Still halted: {other.of}, by {other.who}: {other.why}", fg="red", bold=True
+        )
+
+
+@click.command()
+@reporting
+def halts() -> None:
+    """What is halted now, and all that was ever halted and lifted."""
+    from trading_assets.console import show_halts  # noqa: PLC0415 - commands import what they need
+
+    with _halt_book() as book:
+        show_halts(book.all_standing(), book.history())
+
+
+def _asked(strategy: str | None, *, is_all: bool) -> str:
+    """What is meant: a strategy's name, or `EVERYTHING`; never both and never neither."""
+    if strategy and not is_all:
+        return strategy
+    if is_all and not strategy:
+        return EVERYTHING
+    raise InvalidInput(
+        f"name one strategy, or say --all for every one; was {strategy or 'neither'}"
+        f"{' and --all' if is_all else ''}"
+    )
+
+
+def _said(why: str) -> str:
+    said = " ".join(why.split())
+    if not said:
+        raise InvalidInput("--why must say something, was empty")
+    return said
+
+
+def _check_known(asked: str, book: "HaltBook", strategies: Collection[str]) -> None:
+    """Refuse a name that is no strategy's and that was never halted."""
+    known = {*strategies, *(own.strategy for own in book.history())} - {EVERYTHING}
+    if asked and asked not in known:
+        raise InvalidInput(
+            f"STRATEGY must be one of {', '.join(sorted(known)) or 'none'}, was {asked}"
+        )
+
+
+def _user() -> str:
+    """The user of this process; in a container it may have no name."""
+    try:
+        return getpass.getuser()
+    except KeyError:
+        return f"user {os.getuid()}"
+
+
+def _strategies() -> list[str]:
+    from trading_assets.strategies.loading import load_strategies  # noqa: PLC0415 - as above
+
+    return [own.spec.name for own in load_strategies(_settings().strategies)]
+
+
+def _halt_book() -> "closing[HaltBook]":
+    from trading_assets.adapters.ledger.halts import HaltBook  # noqa: PLC0415 - as above
+
+    return closing(HaltBook.open(_settings().ledger))
+
+
+def _settings() -> "Settings":
+    from trading_assets.defs.resources import Settings  # noqa: PLC0415 - as above
+
+    return Settings.from_environment()
+
+
+def _last_closed() -> date:
+    from trading_assets.sessions import trading_calendar  # noqa: PLC0415 - as above
+
+    return trading_calendar().last_closed(datetime.now(UTC))
