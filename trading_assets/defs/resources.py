@@ -24,6 +24,8 @@ from trading_assets.strategies.loading import PACKAGED
 
 SIMULATED = "simulated"
 CSV = "csv:"
+IBKR = "ibkr"
+HOST = "127.0.0.1"
 SEED = 1
 PAPER_PORT = 4002
 CLIENT_ID = 1
@@ -64,7 +66,7 @@ class IbkrPlace:
         if readonly not in FLAGS:
             raise InvalidInput(f"IBKR_READONLY must be yes or no, was {readonly!r}")
         return cls(
-            host=given.get("IBKR_HOST") or "127.0.0.1",
+            host=given.get("IBKR_HOST") or HOST,
             port=_number("IBKR_PORT", given.get("IBKR_PORT"), PAPER_PORT),
             client_id=_number("IBKR_CLIENT_ID", given.get("IBKR_CLIENT_ID"), CLIENT_ID),
             account=given.get("IBKR_ACCOUNT") or "",
@@ -80,7 +82,10 @@ class Settings:
     Attributes:
         home: ``TRADING_HOME``; what has no place of its own lies in it.
         strategies: ``TRADING_STRATEGIES``, a folder of YAML files.
-        market_data: ``TRADING_MARKET_DATA``: ``simulated``, or ``csv:`` and a folder.
+        market_data: ``TRADING_MARKET_DATA``: ``simulated``, ``csv:`` and a folder, or
+            ``ibkr``.
+        corporate_actions: ``TRADING_CORPORATE_ACTIONS``, a folder with what a source of
+            bars does not tell; None for none.
         market_start: ``TRADING_MARKET_START``; None is years before the first strategy.
         warehouse: ``TRADING_WAREHOUSE``, a DuckDB file.
         ledger: ``TRADING_LEDGER``, a SQLite file or a PostgreSQL URL.
@@ -91,6 +96,7 @@ class Settings:
     home: Path
     strategies: Path
     market_data: str
+    corporate_actions: Path | None
     market_start: date | None
     warehouse: Path
     ledger: str
@@ -111,10 +117,12 @@ class Settings:
         if market_data.startswith(CSV):
             folder = Path(market_data.removeprefix(CSV)).expanduser().absolute()
             market_data = f"{CSV}{folder}"
+        actions = given.get("TRADING_CORPORATE_ACTIONS")
         return cls(
             home=home,
             strategies=Path(given.get("TRADING_STRATEGIES") or PACKAGED).absolute(),
             market_data=market_data,
+            corporate_actions=Path(actions).expanduser().absolute() if actions else None,
             market_start=_day(given.get("TRADING_MARKET_START")),
             warehouse=home / (given.get("TRADING_WAREHOUSE") or "warehouse.duckdb"),
             ledger=_ledger(home, given.get("TRADING_LEDGER") or "ledger.db"),
@@ -134,10 +142,19 @@ class Settings:
 
 
 class MarketDataResource(dg.ConfigurableResource[MarketData]):
-    """Bars from a seeded simulation, or from a folder of CSV files."""
+    """Bars from a seeded simulation, a folder of CSV files, or Interactive Brokers."""
 
-    source: str = Field(description="`simulated`, or `csv:` and a folder.")
+    source: str = Field(description="`simulated`, `csv:` and a folder, or `ibkr`.")
     seed: int = Field(default=SEED, description="Of the simulated market.")
+    host: str = Field(default=HOST, description="Of the gateway of Interactive Brokers.")
+    port: int = Field(default=PAPER_PORT, description="Of that gateway.")
+    client_id: int = Field(
+        default=CLIENT_ID + 1, description="Of connections that ask it for bars."
+    )
+    account: str = Field(default="", description="That it must be logged in for.")
+    corporate_actions: str = Field(
+        default="", description="A folder with the actions that it does not tell."
+    )
 
     def create_resource(self, context: dg.InitResourceContext | None) -> MarketData:
         """Give a run its market."""
@@ -150,7 +167,29 @@ class MarketDataResource(dg.ConfigurableResource[MarketData]):
 
             folder = Path(self.source.removeprefix(CSV)).expanduser()
             return CsvMarketData(folder, trading_calendar())
+        if self.source == IBKR:
+            return self._gateway()
         return _simulated_market(self.seed)
+
+    def _gateway(self) -> MarketData:
+        if not self.account:
+            raise InvalidInput(
+                f"TRADING_MARKET_DATA={IBKR} needs IBKR_ACCOUNT, such as DU1234567"
+            )
+        from trading_assets.adapters.ibkr.gateway import (  # noqa: PLC0415 - only when used
+            GatewaySettings,
+        )
+        from trading_assets.adapters.ibkr.visits import IbkrVisits  # noqa: PLC0415 - as above
+
+        gateway = GatewaySettings(
+            host=self.host,
+            port=self.port,
+            client_id=self.client_id,
+            account=self.account,
+            readonly=True,
+        )
+        folder = Path(self.corporate_actions) if self.corporate_actions else None
+        return IbkrVisits(gateway, trading_calendar(), folder)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
@@ -204,11 +243,24 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
 def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """The resources that *settings* ask for, by the names that assets know."""
     return {
-        "market_data": MarketDataResource(source=settings.market_data),
+        "market_data": market_data_resource(settings),
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
         "broker": BrokerResource(ledger=settings.ledger),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
     }
+
+
+def market_data_resource(settings: Settings) -> MarketDataResource:
+    """Where bars come from."""
+    place = settings.ibkr
+    return MarketDataResource(
+        source=settings.market_data,
+        host=place.host,
+        port=place.port,
+        client_id=place.client_id + 1,
+        account=place.account,
+        corporate_actions=str(settings.corporate_actions or ""),
+    )
 
 
 @cache
@@ -225,12 +277,14 @@ def check_market_data(source: str) -> None:
     """Refuse a source of bars that there is none of.
 
     Raises:
-        InvalidInput: If *source* is neither ``simulated`` nor ``csv:`` and a folder.
+        InvalidInput: If *source* is none of ``simulated``, ``csv:`` and a folder, and
+            ``ibkr``.
     """
     names_a_folder = source.startswith(CSV) and source != CSV
-    if source != SIMULATED and not names_a_folder:
+    if source not in {SIMULATED, IBKR} and not names_a_folder:
         raise InvalidInput(
-            f"TRADING_MARKET_DATA must be {SIMULATED} or {CSV}<folder>, was {source!r}"
+            f"TRADING_MARKET_DATA must be {SIMULATED}, {CSV}<folder> or {IBKR}, "
+            f"was {source!r}"
         )
 
 
