@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,7 @@ def as_traded(
     )
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(eq=False)
 class _Look:
     """What is made of one symbol.
 
@@ -161,7 +162,7 @@ class _Look:
     def is_refused(self) -> bool:
         return any(row[-2] == Outcome.REFUSED for row in self.findings)
 
-    @property
+    @cached_property
     def both(self) -> pd.DatetimeIndex:
         """Sessions that are stored and told."""
         return pd.DatetimeIndex(self.stored.index.intersection(self.told.index))
@@ -192,7 +193,7 @@ class _Look:
         by = factor[is_other, None]
         values[is_other, :PRICED] = (values[is_other, :PRICED] * by).round(DIGITS)
         values[is_other, PRICED:] = (values[is_other, PRICED:] / by).round(DIGITS)
-        agreed = self.both[self._agree(self.both)]
+        agreed = self.both[~self._differing().any(axis=1)]
         is_kept = sessions.isin(agreed)
         values[is_kept] = self._values(self.stored, sessions[is_kept])
         told[list(FIELDS)] = values
@@ -206,8 +207,7 @@ class _Look:
             last: Of them.
             ratio: New shares per old share.
         """
-        old = self.both[(self.both >= first) & (self.both <= last)]
-        if self._is_explained(old):
+        if self._is_explained((self.both >= first) & (self.both <= last)):
             return
         later = self.both[self.both > last]
         until = later[0] if len(later) else pd.Timestamp.max
@@ -257,8 +257,8 @@ class _Look:
             return
         factor, _ = self._factors(self.both)
         for scale in np.unique(factor[factor != 1.0]):
-            own = self.both[factor == scale]
-            if not self._is_explained(own):
+            if not self._is_explained(factor == scale):
+                own = self.both[factor == scale]
                 why = (
                     f"prices of sessions to {own[-1]:%Y-%m-%d} should be divided by "
                     f"{scale:g} for the splits that are known, and they are not"
@@ -268,9 +268,9 @@ class _Look:
                 )
 
     def _note_corrections(self) -> None:
-        fields = self._differing()
-        for session in self.both[~self._agree(self.both)]:
-            is_other = fields.loc[[session]].to_numpy(dtype=bool)[0]
+        differing = self._differing()
+        at = np.flatnonzero(differing.any(axis=1))
+        for session, is_other in zip(self.both[at], differing[at], strict=True):
             named = ", ".join(np.array(FIELDS)[is_other])
             outcome = self._place(session)
             self._note(CORRECTION, (session, session), outcome, fields=named)
@@ -280,29 +280,22 @@ class _Look:
         held = self.stored.index[(self.stored.index >= first) & (self.stored.index <= last)]
         yield from pd.DatetimeIndex(held.difference(self.told.index))
 
-    def _is_explained(self, sessions: pd.DatetimeIndex) -> bool:
-        """Whether known splits bring most of *sessions* back to what is stored."""
-        return bool(self._agree(sessions).mean() > HALF)
+    def _is_explained(self, which: NDArray[np.bool_]) -> bool:
+        """Whether known splits bring most of *which* of both back to what is stored."""
+        return bool(self._differing()[which].any(axis=1).mean() < HALF)
 
-    def _agree(self, sessions: pd.DatetimeIndex) -> NDArray[np.bool_]:
-        """By session: whether told and stored are the same but for rounding.
+    def _differing(self) -> NDArray[np.bool_]:
+        """By session of both and field: whether it differs by more than rounding.
 
         Where nothing was divided nothing was rounded anew, and the volume counts too.
         """
-        fields = self._differing().loc[sessions]
-        return ~fields.any(axis=1).to_numpy(dtype=bool)
-
-    def _differing(self) -> pd.DataFrame:
-        """By session of both and field: whether it differs by more than rounding."""
-        both = self.both
-        factor, largest = (own[:, None] for own in self._factors(both))
-        then, now = self._values(self.stored, both), self._values(self.told, both)
+        factor, largest = (own[:, None] for own in self._factors(self.both))
+        then, now = self._both_values
         is_same = np.isclose(then, now, rtol=SAME_FRAC, atol=0.0)
         rounding = ROUNDING * (factor + largest) * (1 + SAME_FRAC)
         nearest = np.abs(now * factor - then) <= rounding
         nearest[:, PRICED:] = True
-        differs = np.where(factor == 1.0, ~is_same, ~nearest)
-        return pd.DataFrame(differs, index=both, columns=list(FIELDS))
+        return np.where(factor == 1.0, ~is_same, ~nearest)
 
     def _factors(self, sessions: pd.DatetimeIndex) -> tuple[Floats, Floats]:
         """By session: what its prices are divided by, and the most that they ever were.
@@ -314,6 +307,11 @@ class _Look:
             factor[sessions < ex_session] *= ratio
             largest = np.maximum(largest, factor)
         return factor, largest
+
+    @cached_property
+    def _both_values(self) -> tuple[Floats, Floats]:
+        """Stored and told, of the sessions of both."""
+        return self._values(self.stored, self.both), self._values(self.told, self.both)
 
     def _values(self, rows: pd.DataFrame, sessions: pd.DatetimeIndex) -> Floats:
         """The `FIELDS` of *sessions*, one row each."""

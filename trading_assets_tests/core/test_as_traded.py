@@ -1,5 +1,6 @@
 """What is stored of a source that restates its past, session by session and as a whole."""
 
+import os
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
@@ -7,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading_assets.core.as_traded import AsTraded, as_traded
@@ -20,6 +21,7 @@ from trading_assets_tests.core.test_restatement import (
 
 PRICES = ["open", "high", "low", "close"]
 RATIOS = (2, 3, 4, 10, Fraction(3, 2), Fraction(1, 10))
+EXAMPLES = 200 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 20
 Splits = Mapping[int, Fraction | int]
 
 
@@ -74,6 +76,7 @@ def findings(made: AsTraded, *columns: str) -> list[tuple[object, ...]]:
     return list(made.findings[list(columns)].itertuples(index=False, name=None))
 
 
+@settings(max_examples=EXAMPLES)
 @given(
     seed=st.integers(0, 9),
     splits=st.dictionaries(st.sampled_from((5, 17, 31)), st.sampled_from(RATIOS)),
@@ -102,6 +105,7 @@ def test_session_by_session_ends_as_it_was_traded_and_a_whole_pull_changes_nothi
     assert again.findings.empty
 
 
+@settings(max_examples=EXAMPLES)
 @given(
     seed=st.integers(0, 9),
     splits=st.dictionaries(st.integers(1, 39), st.sampled_from(RATIOS), max_size=3),
