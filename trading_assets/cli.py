@@ -15,6 +15,7 @@ import click
 
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.reporting import reporting
+from trading_assets.commands.symbols import symbols as symbols_group
 from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def main() -> None:
 
 
 main.add_command(ibkr)
+main.add_command(symbols_group)
 
 
 @main.command()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
@@ -21,6 +22,10 @@ from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.errors import InvalidInput
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.loading import PACKAGED
+
+if TYPE_CHECKING:
+    from trading_assets.adapters.ibkr.gateway import GatewaySettings
+    from trading_assets.adapters.ibkr.visits import IbkrVisits
 
 SIMULATED = "simulated"
 CSV = "csv:"
@@ -73,6 +78,11 @@ class IbkrPlace:
             is_readonly=FLAGS[readonly],
             live_account=given.get("TRADING_LIVE_ACCOUNT") or "",
         )
+
+    @property
+    def data_client_id(self) -> int:
+        """Of connections for market data: never the one that trades."""
+        return self.client_id + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +178,11 @@ class MarketDataResource(dg.ConfigurableResource[MarketData]):
             folder = Path(self.source.removeprefix(CSV)).expanduser()
             return CsvMarketData(folder, trading_calendar())
         if self.source == IBKR:
-            return self._gateway()
-        return _simulated_market(self.seed)
-
-    def _gateway(self) -> MarketData:
-        if not self.account:
-            raise InvalidInput(
-                f"TRADING_MARKET_DATA={IBKR} needs IBKR_ACCOUNT, such as DU1234567"
+            return visits(
+                looking_on(self.host, self.port, self.client_id, self.account),
+                Path(self.corporate_actions) if self.corporate_actions else None,
             )
-        from trading_assets.adapters.ibkr.gateway import (  # noqa: PLC0415 - only when used
-            GatewaySettings,
-        )
-        from trading_assets.adapters.ibkr.visits import IbkrVisits  # noqa: PLC0415 - as above
-
-        gateway = GatewaySettings(
-            host=self.host,
-            port=self.port,
-            client_id=self.client_id,
-            account=self.account,
-            readonly=True,
-        )
-        folder = Path(self.corporate_actions) if self.corporate_actions else None
-        return IbkrVisits(gateway, trading_calendar(), folder)
+        return _simulated_market(self.seed)
 
 
 class WarehouseResource(dg.ConfigurableResource[Warehouse]):
@@ -240,6 +233,49 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+def looking_on(host: str, port: int, client_id: int, account: str) -> "GatewaySettings":
+    """A connection that asks and can send no order.
+
+    Raises:
+        InvalidInput: If there is no *account*.
+        WrongAccount: If it does not fit the port.
+    """
+    from trading_assets.adapters.ibkr.gateway import (  # noqa: PLC0415 - only when used
+        GatewaySettings,
+    )
+
+    if not account:
+        raise InvalidInput(
+            "Interactive Brokers is asked for an account: IBKR_ACCOUNT must name it, such "
+            "as DU1234567"
+        )
+    return GatewaySettings(
+        host=host, port=port, client_id=client_id, account=account, readonly=True
+    )
+
+
+def gateway_settings(place: IbkrPlace) -> "GatewaySettings":
+    """The connection that asks for market data at *place*; see `looking_on`."""
+    return looking_on(place.host, place.port, place.data_client_id, place.account)
+
+
+def gateway_bars(settings: Settings) -> "IbkrVisits":
+    """Bars of Interactive Brokers, whatever source of bars the settings name.
+
+    Raises:
+        InvalidInput: If there is no account.
+        WrongAccount: If it does not fit the port.
+    """
+    return visits(gateway_settings(settings.ibkr), settings.corporate_actions)
+
+
+def visits(gateway: "GatewaySettings", actions: Path | None) -> "IbkrVisits":
+    """Bars of a gateway, and a folder of corporate actions."""
+    from trading_assets.adapters.ibkr.visits import IbkrVisits  # noqa: PLC0415 - as above
+
+    return IbkrVisits(gateway, trading_calendar(), actions)
+
+
 def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """The resources that *settings* ask for, by the names that assets know."""
     return {
@@ -257,7 +293,7 @@ def market_data_resource(settings: Settings) -> MarketDataResource:
         source=settings.market_data,
         host=place.host,
         port=place.port,
-        client_id=place.client_id + 1,
+        client_id=place.data_client_id,
         account=place.account,
         corporate_actions=str(settings.corporate_actions or ""),
     )

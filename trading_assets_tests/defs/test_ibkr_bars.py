@@ -224,7 +224,7 @@ def test_a_gateway_that_goes_away_is_asked_again_and_leaves_no_empty_coverage(
 
 
 def test_the_account_has_to_be_named() -> None:
-    with pytest.raises(InvalidInput, match="TRADING_MARKET_DATA=ibkr needs IBKR_ACCOUNT"):
+    with pytest.raises(InvalidInput, match="IBKR_ACCOUNT must name it"):
         MarketDataResource(source="ibkr").create_resource(None)
 
 
