@@ -189,7 +189,7 @@ class _Look:
         sessions = self._wanted_of(self.told)
         told, values = self.told.loc[sessions].copy(), self._values(self.told, sessions)
         factor, _ = self._factors(sessions)
-        is_other = np.not_equal(factor, 1.0)
+        is_other = np.asarray(factor != 1.0)
         by = factor[is_other, None]
         values[is_other, :PRICED] = (values[is_other, :PRICED] * by).round(DIGITS)
         values[is_other, PRICED:] = (values[is_other, PRICED:] / by).round(DIGITS)
