@@ -189,11 +189,11 @@ class _Look:
         sessions = self._wanted_of(self.told)
         told, values = self.told.loc[sessions].copy(), self._values(self.told, sessions)
         factor, _ = self._factors(sessions)
-        is_other = np.asarray(factor != 1.0)
+        is_other = factor != 1.0
         by = factor[is_other, None]
         values[is_other, :PRICED] = (values[is_other, :PRICED] * by).round(DIGITS)
         values[is_other, PRICED:] = (values[is_other, PRICED:] / by).round(DIGITS)
-        agreed = self.both[~self._differing().any(axis=1)]
+        agreed = self.both[np.flatnonzero(~self._differing().any(axis=1))]
         is_kept = sessions.isin(agreed)
         values[is_kept] = self._values(self.stored, sessions[is_kept])
         told[list(FIELDS)] = values
