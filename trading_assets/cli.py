@@ -16,6 +16,7 @@ import click
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.reporting import reporting
 from trading_assets.commands.safety import halt, halts, resume
+from trading_assets.commands.symbols import symbols as symbols_group
 from trading_assets.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ main.add_command(halt)
 main.add_command(resume)
 main.add_command(halts)
 main.add_command(ibkr)
+main.add_command(symbols_group)
 
 
 @main.command()

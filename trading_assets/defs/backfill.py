@@ -16,6 +16,7 @@ from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.storage.port import Between, Warehouse
 from trading_assets.core.charting import bars_for_chart
 from trading_assets.core.indicators import bars_needed
+from trading_assets.defs.asking import as_may_be_stored, ask
 from trading_assets.defs.coverage import missing, outdated_signals
 from trading_assets.defs.jobs import (
     BACKFILL,
@@ -30,10 +31,10 @@ from trading_assets.defs.jobs import (
 from trading_assets.defs.lanes import MARKET, Book, Lane, Market
 from trading_assets.defs.launch import Progress, run_job
 from trading_assets.defs.resources import (
-    MarketDataResource,
     Settings,
     WarehouseResource,
     brokers_resource,
+    market_data_resource,
 )
 from trading_assets.errors import InvalidInput
 from trading_assets.models.chart import Timeframe
@@ -93,9 +94,7 @@ class Backfill:
             book=book,
             warehouse=WarehouseResource(path=str(settings.warehouse)).create_resource(None),
             broker=book.broker(brokers),
-            market_data=MarketDataResource(source=settings.market_data).create_resource(
-                None
-            ),
+            market_data=market_data_resource(settings).create_resource(None),
         )
 
     @property
@@ -183,7 +182,10 @@ class Backfill:
         calendar = self.lane.calendar
         at = calendar.position(first) - self._longest_window()
         begin = calendar.sessions[max(at, calendar.position(self.market.start))]
-        told = self.market_data.history(symbols, begin, last)
+        asked = ask(self.market, self.market_data, symbols, begin, last)
+        told = as_may_be_stored(
+            self.market, self.warehouse, self.market_data, asked
+        ).history
         key, says = ["symbol", "session"], ["status", "content_hash"]
         where = {"asset": "bars", "symbol": symbols, "session": Between(begin, last)}
         stored = self.warehouse.read(COVERAGE, where, columns=[*key, *says])
@@ -193,8 +195,11 @@ class Backfill:
         differs = (both[says] != both[[f"{name}_stored" for name in says]].to_numpy()).any(
             axis=1
         )
+        # What nothing explains is asked for as a whole, so that the run fails by its name.
+        since = begin if self.market_data.restates else last
         unread = pd.DataFrame(
-            [(symbol, last) for symbol in told.unreadable], columns=pd.Index(key)
+            [(symbol, day) for symbol in told.unreadable for day in {since, last}],
+            columns=pd.Index(key),
         )
         unread["session"] = pd.to_datetime(unread["session"])
         changed = pd.concat([both.loc[differs, key], unread], ignore_index=True)

@@ -1,5 +1,6 @@
 """Bars of every symbol that a strategy trades or is held against."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -14,6 +15,7 @@ from trading_assets.core.bar_checks import (
     unexplained_gaps,
     vanished_bars,
 )
+from trading_assets.defs.asking import as_may_be_stored, ask, is_settled
 from trading_assets.defs.coverage import outdated, reaching_out
 from trading_assets.defs.lanes import MARKET, OWNERS, Market
 from trading_assets.defs.partitions import Requested
@@ -49,6 +51,11 @@ CHECKS = [
         asset="bars",
         description="No close is far from the one before without a split.",
     ),
+    dg.AssetCheckSpec(
+        "restatements",
+        asset="bars",
+        description="The source tells the past as it is stored; a booked split warns.",
+    ),
 ]
 
 
@@ -70,25 +77,30 @@ def bars_asset(market: Market) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         market_data: dg.ResourceParam[MarketData],
         warehouse: dg.ResourceParam[Warehouse],
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Open, high, low, close and volume as traded, with the corporate actions."""
         requested = Requested.of(context)
         with reaching_out(context):
-            history = market_data.history(
-                requested.symbols, requested.first, requested.last
+            asked = ask(
+                market, market_data, requested.symbols, requested.first, requested.last
             )
             with warehouse.transaction():
                 _refuse_another_source(warehouse, requested, market_data.source)
+                told = as_may_be_stored(market, warehouse, market_data, asked)
+                history = told.history
                 replacements = _replacements(requested, history)
                 coverage = replacements[-1].rows
                 warehouse.replace(outdated(warehouse, coverage), *replacements)
                 verdicts = _verdicts(warehouse, requested)
         for remark in history.remarks:
             context.log.warning(remark)
-        history.require_readable()
+        restated = check("restatements", told.findings, warns=is_settled(told.findings))
+        if history.unreadable:  # the step fails, and what it has found is told all the same
+            yield restated
+            history.require_readable()
         tell(context, requested, history.bars, {"close": "close"})
-        return dg.MaterializeResult(
-            check_results=verdicts,
+        yield dg.MaterializeResult(
+            check_results=[*verdicts, restated],
             metadata={"source": market_data.source},
         )
 

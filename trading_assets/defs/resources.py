@@ -30,10 +30,13 @@ from trading_assets.strategies.spec import StrategySpec
 
 if TYPE_CHECKING:
     from trading_assets.adapters.ibkr.gateway import GatewaySettings
+    from trading_assets.adapters.ibkr.visits import IbkrVisits
     from trading_assets.core.agreement import Split
 
 SIMULATED = "simulated"
 CSV = "csv:"
+IBKR = "ibkr"
+HOST = "127.0.0.1"
 SEED = 1
 PAPER_PORT = 4002
 CLIENT_ID = 1
@@ -74,13 +77,18 @@ class IbkrPlace:
         if readonly not in FLAGS:
             raise InvalidInput(f"IBKR_READONLY must be yes or no, was {readonly!r}")
         return cls(
-            host=given.get("IBKR_HOST") or "127.0.0.1",
+            host=given.get("IBKR_HOST") or HOST,
             port=_number("IBKR_PORT", given.get("IBKR_PORT"), PAPER_PORT),
             client_id=_number("IBKR_CLIENT_ID", given.get("IBKR_CLIENT_ID"), CLIENT_ID),
             account=given.get("IBKR_ACCOUNT") or "",
             is_readonly=FLAGS[readonly],
             live_account=given.get("TRADING_LIVE_ACCOUNT") or "",
         )
+
+    @property
+    def data_client_id(self) -> int:
+        """Of connections for market data: never the one that trades."""
+        return self.client_id + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +98,10 @@ class Settings:
     Attributes:
         home: ``TRADING_HOME``; what has no place of its own lies in it.
         strategies: ``TRADING_STRATEGIES``, a folder of YAML files.
-        market_data: ``TRADING_MARKET_DATA``: ``simulated``, or ``csv:`` and a folder.
+        market_data: ``TRADING_MARKET_DATA``: ``simulated``, ``csv:`` and a folder, or
+            ``ibkr``.
+        corporate_actions: ``TRADING_CORPORATE_ACTIONS``, a folder with what a source of
+            bars does not tell; None for none.
         market_start: ``TRADING_MARKET_START``; None is years before the first strategy.
         warehouse: ``TRADING_WAREHOUSE``, a DuckDB file.
         ledger: ``TRADING_LEDGER``, a SQLite file or a PostgreSQL URL.
@@ -101,6 +112,7 @@ class Settings:
     home: Path
     strategies: Path
     market_data: str
+    corporate_actions: Path | None
     market_start: date | None
     warehouse: Path
     ledger: str
@@ -121,10 +133,12 @@ class Settings:
         if market_data.startswith(CSV):
             folder = Path(market_data.removeprefix(CSV)).expanduser().absolute()
             market_data = f"{CSV}{folder}"
+        actions = given.get("TRADING_CORPORATE_ACTIONS")
         return cls(
             home=home,
             strategies=Path(given.get("TRADING_STRATEGIES") or PACKAGED).absolute(),
             market_data=market_data,
+            corporate_actions=Path(actions).expanduser().absolute() if actions else None,
             market_start=_day(given.get("TRADING_MARKET_START")),
             warehouse=home / (given.get("TRADING_WAREHOUSE") or "warehouse.duckdb"),
             ledger=_ledger(home, given.get("TRADING_LEDGER") or "ledger.db"),
@@ -144,10 +158,19 @@ class Settings:
 
 
 class MarketDataResource(dg.ConfigurableResource[MarketData]):
-    """Bars from a seeded simulation, or from a folder of CSV files."""
+    """Bars from a seeded simulation, a folder of CSV files, or Interactive Brokers."""
 
-    source: str = Field(description="`simulated`, or `csv:` and a folder.")
+    source: str = Field(description="`simulated`, `csv:` and a folder, or `ibkr`.")
     seed: int = Field(default=SEED, description="Of the simulated market.")
+    host: str = Field(default=HOST, description="Of the gateway of Interactive Brokers.")
+    port: int = Field(default=PAPER_PORT, description="Of that gateway.")
+    client_id: int = Field(
+        default=CLIENT_ID + 1, description="Of connections that ask it for bars."
+    )
+    account: str = Field(default="", description="That it must be logged in for.")
+    corporate_actions: str = Field(
+        default="", description="A folder with the actions that it does not tell."
+    )
 
     def create_resource(self, context: dg.InitResourceContext | None) -> MarketData:
         """Give a run its market."""
@@ -160,6 +183,11 @@ class MarketDataResource(dg.ConfigurableResource[MarketData]):
 
             folder = Path(self.source.removeprefix(CSV)).expanduser()
             return CsvMarketData(folder, trading_calendar())
+        if self.source == IBKR:
+            return visits(
+                looking_on(self.host, self.port, self.client_id, self.account),
+                Path(self.corporate_actions) if self.corporate_actions else None,
+            )
         return _simulated_market(self.seed)
 
 
@@ -236,7 +264,7 @@ class BrokersResource(dg.ConfigurableResource[Brokers]):
             return "" if halt is None else halt.reason
 
         border = Border(
-            settings=lambda: gateway_settings(self.place, spec),
+            settings=lambda: trading_settings(self.place, spec),
             is_readonly=self.readonly,
             halted=halted,
             splits=lambda: stored_splits(self.warehouse),
@@ -245,7 +273,7 @@ class BrokersResource(dg.ConfigurableResource[Brokers]):
         return IbkrBroker(books, border, trading_calendar())
 
 
-def gateway_settings(place: IbkrPlace, spec: StrategySpec) -> "GatewaySettings":
+def trading_settings(place: IbkrPlace, spec: StrategySpec) -> "GatewaySettings":
     """The gateway at which *spec* is traded, if all agree for whom.
 
     Raises:
@@ -314,10 +342,53 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+def looking_on(host: str, port: int, client_id: int, account: str) -> "GatewaySettings":
+    """A connection that asks and can send no order.
+
+    Raises:
+        InvalidInput: If there is no *account*.
+        WrongAccount: If it does not fit the port.
+    """
+    from trading_assets.adapters.ibkr.gateway import (  # noqa: PLC0415 - only when used
+        GatewaySettings,
+    )
+
+    if not account:
+        raise InvalidInput(
+            "Interactive Brokers is asked for an account: IBKR_ACCOUNT must name it, such "
+            "as DU1234567"
+        )
+    return GatewaySettings(
+        host=host, port=port, client_id=client_id, account=account, readonly=True
+    )
+
+
+def gateway_settings(place: IbkrPlace) -> "GatewaySettings":
+    """The connection that asks for market data at *place*; see `looking_on`."""
+    return looking_on(place.host, place.port, place.data_client_id, place.account)
+
+
+def gateway_bars(settings: Settings) -> "IbkrVisits":
+    """Bars of Interactive Brokers, whatever source of bars the settings name.
+
+    Raises:
+        InvalidInput: If there is no account.
+        WrongAccount: If it does not fit the port.
+    """
+    return visits(gateway_settings(settings.ibkr), settings.corporate_actions)
+
+
+def visits(gateway: "GatewaySettings", actions: Path | None) -> "IbkrVisits":
+    """Bars of a gateway, and a folder of corporate actions."""
+    from trading_assets.adapters.ibkr.visits import IbkrVisits  # noqa: PLC0415 - as above
+
+    return IbkrVisits(gateway, trading_calendar(), actions)
+
+
 def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """The resources that *settings* ask for, by the names that assets know."""
     return {
-        "market_data": MarketDataResource(source=settings.market_data),
+        "market_data": market_data_resource(settings),
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
         "brokers": brokers_resource(settings),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
@@ -339,6 +410,19 @@ def brokers_resource(settings: Settings) -> BrokersResource:
     )
 
 
+def market_data_resource(settings: Settings) -> MarketDataResource:
+    """Where bars come from."""
+    place = settings.ibkr
+    return MarketDataResource(
+        source=settings.market_data,
+        host=place.host,
+        port=place.port,
+        client_id=place.data_client_id,
+        account=place.account,
+        corporate_actions=str(settings.corporate_actions or ""),
+    )
+
+
 @cache
 def _simulated_market(seed: int) -> MarketData:
     """The market of *seed*: whoever draws it in this process, draws it once."""
@@ -353,12 +437,14 @@ def check_market_data(source: str) -> None:
     """Refuse a source of bars that there is none of.
 
     Raises:
-        InvalidInput: If *source* is neither ``simulated`` nor ``csv:`` and a folder.
+        InvalidInput: If *source* is none of ``simulated``, ``csv:`` and a folder, and
+            ``ibkr``.
     """
     names_a_folder = source.startswith(CSV) and source != CSV
-    if source != SIMULATED and not names_a_folder:
+    if source not in {SIMULATED, IBKR} and not names_a_folder:
         raise InvalidInput(
-            f"TRADING_MARKET_DATA must be {SIMULATED} or {CSV}<folder>, was {source!r}"
+            f"TRADING_MARKET_DATA must be {SIMULATED}, {CSV}<folder> or {IBKR}, "
+            f"was {source!r}"
         )
 
 

@@ -8,7 +8,7 @@ from trading_assets.models.base import Symbol, Value
 
 
 class Listing(Value):
-    """One share as a broker lists it; the row of a table ``symbols`` with the key con_id.
+    """One share as a broker lists it.
 
     Attributes:
         con_id: The broker's number of it; a symbol alone may stand for several.

@@ -7,6 +7,7 @@ from trading_assets.models.indicator import Indicators
 from trading_assets.models.order import Order, OrderEvent
 from trading_assets.models.portfolio import Performance, Portfolio, Position, Trade
 from trading_assets.models.signal import Signal
+from trading_assets.models.symbol import Listing
 from trading_assets.models.table import Table
 
 BOOK = ("strategy", "lane")
@@ -52,6 +53,7 @@ COVERAGE = Table(
     ("asset", "strategy", "symbol", "session"),
     ("asset", "strategy", "symbol", "session"),
 )
+SYMBOLS = Table("symbols", Listing, ("con_id",), ("con_id",), wall_clock=("recorded_at",))
 
 TABLES = (
     BARS,
@@ -68,4 +70,5 @@ TABLES = (
     PORTFOLIO,
     PERFORMANCE,
     COVERAGE,
+    SYMBOLS,
 )

@@ -27,6 +27,7 @@ market: bars, 123 from 2024-01-02|AAA to 2024-02-29|CCC
   stops at consistent
   tells of gaps
   tells of jumps
+  tells of restatements
 market: indicators, 123 from 2024-01-02|AAA to 2024-02-29|CCC
   <- bars, 500 sessions
   stops at finite

@@ -433,6 +433,8 @@ class Gateway:
                 connecting.cancel()
                 with suppress(asyncio.CancelledError, OSError):
                     await connecting
+            elif not connecting.cancelled():
+                connecting.exception()  # what refused it has said why
         return True
 
     def _verify(self, ib: IB, entrance: "_Entrance") -> None:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -17,6 +18,8 @@ from trading_assets.adapters.ibkr.pacing import Pace, Pacer
 from trading_assets.adapters.market_data.port import MarketHistory
 from trading_assets.adapters.market_data.series import (
     FIELDS,
+    NO_ACTIONS,
+    Actions,
     SymbolSeries,
     cut_history,
     distinct_symbols,
@@ -32,6 +35,7 @@ from trading_assets.errors import (
 from trading_assets.models.bar import CoverageStatus
 from trading_assets.sessions import TradingCalendar
 
+SOURCE = "ibkr"
 AGAIN_SECONDS = 2.0
 DEFAULT_PACE = Pace()
 NOT_CLOSED = "the session has not closed"
@@ -41,13 +45,10 @@ MISSING = "Interactive Brokers has no bar of it"
 class IbkrMarketData:
     """Daily and minute bars of shares in US dollars.
 
-    It keeps the promises of `MarketData` but for two, which Interactive Brokers can't keep:
-
-    - Prices are divided by the ratios of all splits up to the day of the request, and
-      volumes are as the gateway gives them, in shares or in lots of 100 by its settings.
-      What is stored is as traded only as long as no split follows; compare what is told
-      with what is stored (`restatements`) to see that one has.
-    - There are no corporate actions: the frame is empty, and it says nothing.
+    It keeps the promises of `MarketData`, of a source that restates: prices are divided by
+    the ratios of all splits up to the day of the request. Volumes are as the gateway gives
+    them, in shares or in lots of 100 by its settings. Interactive Brokers tells no
+    corporate actions; those that are known come from *actions_of*.
 
     A symbol is asked for in one request a year. It is unreadable when its contract is not
     known, when a request is refused or not answered, and when an answer is empty twice
@@ -60,6 +61,7 @@ class IbkrMarketData:
         calendar: Says which days are sessions.
         pace: How fast history is asked for.
         again_seconds: How long to wait before an empty answer is asked for again.
+        actions_of: The corporate actions of a symbol, from elsewhere.
         now: The clock, for sessions that have not closed.
     """
 
@@ -70,12 +72,14 @@ class IbkrMarketData:
         *,
         pace: Pace = DEFAULT_PACE,
         again_seconds: float = AGAIN_SECONDS,
+        actions_of: Callable[[str], Actions] = lambda _: NO_ACTIONS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._gateway = gateway
         self._calendar = calendar
         self._pacer = Pacer(pace)
         self._again_seconds = again_seconds
+        self._actions_of = actions_of
         self._now = now
         self._defining = asyncio.Semaphore(AT_ONCE)
         self._contracts: dict[str, Contract] = {}
@@ -83,7 +87,12 @@ class IbkrMarketData:
     @property
     def source(self) -> str:
         """Always ``ibkr``: which gateway it was makes no difference to a bar."""
-        return "ibkr"
+        return SOURCE
+
+    @property
+    def restates(self) -> bool:
+        """Always: after a split every price before it is told divided by its ratio."""
+        return True
 
     def history(self, symbols: Sequence[str], first: date, last: date) -> MarketHistory:
         """Ask for *symbols* side by side, as `MarketData` promises but for the above."""
@@ -94,12 +103,18 @@ class IbkrMarketData:
             return cut_history(self.source, [], sessions, {})
 
         async def read(ib: IB, symbol: str) -> SymbolSeries:
+            actions = self._actions_of(symbol)
             contract = await self._contract(ib, symbol)
             told = await self._history(ib, contract, symbol).daily(closed)
-            return _series(symbol, self._calendar, told, sessions[len(closed) :])
+            not_closed = sessions[len(closed) :]
+            return replace(
+                _series(symbol, self._calendar, told, not_closed), actions=actions
+            )
 
         series, unreadable = self._each(wanted, read)
-        return cut_history(self.source, list(series.values()), sessions, unreadable)
+        return cut_history(
+            self.source, list(series.values()), sessions, unreadable, restates=self.restates
+        )
 
     def minute_bars(
         self, symbols: Sequence[str], first: date, last: date, bar_size: str = "1 min"
@@ -145,7 +160,7 @@ class IbkrMarketData:
         async def one(ib: IB, symbol: str) -> None:
             try:
                 found[symbol] = await read(ib, symbol)
-            except (InvalidInput, NoAnswer, RequestRefused) as error:
+            except (InvalidInput, MarketDataUnreadable, NoAnswer, RequestRefused) as error:
                 unreadable[symbol] = str(error)
             except ConnectionError:  # the library says so when it is too late to send
                 unreadable[symbol] = f"{symbol}: the connection was lost"

@@ -20,11 +20,17 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trading_assets.adapters.market_data.action_files import (
+    ACTION_COLUMNS,
+    Stamp,
+    file_name,
+    read_actions,
+    stamp_of,
+)
 from trading_assets.adapters.market_data.csv_sheet import Sheet, read_sheet
 from trading_assets.adapters.market_data.port import MarketHistory
 from trading_assets.adapters.market_data.series import (
@@ -38,12 +44,10 @@ from trading_assets.adapters.market_data.series import (
 )
 from trading_assets.core.bar_checks import are_inconsistent, inconsistencies
 from trading_assets.errors import MarketDataUnreadable
-from trading_assets.models.bar import ActionKind, CoverageStatus
+from trading_assets.models.bar import CoverageStatus
 from trading_assets.sessions import TradingCalendar
 
 DAILY_COLUMNS = ("date", *FIELDS)
-ACTION_COLUMNS = ("ex_date", "kind", "value")
-KINDS = tuple(kind.value for kind in ActionKind)
 KEPT_SYMBOLS = 256
 """How many parsed symbols stay in memory, about 300 kB each for 23 years."""
 
@@ -69,6 +73,11 @@ class CsvMarketData:
         """Always ``csv``: where the folder lies differs from machine to machine."""
         return "csv"
 
+    @property
+    def restates(self) -> bool:
+        """Never: what was traded stays as it was."""
+        return False
+
     def history(self, symbols: Sequence[str], first: date, last: date) -> MarketHistory:
         """Cut from the files of *symbols*, as `MarketData` promises."""
         wanted = distinct_symbols(symbols)
@@ -86,46 +95,26 @@ class CsvMarketData:
 
     def _series(self, symbol: str) -> SymbolSeries:
         daily, actions = self._path("daily", symbol), self._path("actions", symbol)
-        return self._parsed(symbol, _stamp(daily), _stamp(actions))
+        return self._parsed(symbol, stamp_of(daily), stamp_of(actions))
 
     def _path(self, kind: str, symbol: str) -> Path:
         return self._folder / kind / f"{symbol.replace('/', '-')}.csv"
 
     def _parse(
-        self, symbol: str, daily_stamp: "_Stamp | None", actions_stamp: "_Stamp | None"
+        self, symbol: str, daily_stamp: Stamp | None, actions_stamp: Stamp | None
     ) -> SymbolSeries:
         daily, actions = self._path("daily", symbol), self._path("actions", symbol)
         if daily_stamp is None:
-            raise MarketDataUnreadable(f"{_name(daily)}: no such file in {self._folder}")
-        bars = read_sheet(daily, _name(daily), DAILY_COLUMNS)
-        acts = actions_stamp and read_sheet(actions, _name(actions), ACTION_COLUMNS)
+            raise MarketDataUnreadable(
+                f"{file_name(daily)}: no such file in {self._folder}"
+            )
+        bars = read_sheet(daily, file_name(daily), DAILY_COLUMNS)
+        acts = actions_stamp and read_sheet(actions, file_name(actions), ACTION_COLUMNS)
         return _series(
             symbol,
             _read_bars(bars, self._sessions),
-            _read_actions(acts, self._sessions) if acts else NO_ACTIONS,
+            read_actions(acts, self._sessions) if acts else NO_ACTIONS,
         )
-
-
-class _Stamp(NamedTuple):
-    """What changes when a file does."""
-
-    modified_at_ns: int
-    size_bytes: int
-    inode: int
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        stat = path.stat()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise MarketDataUnreadable(f"{_name(path)}: {error.strerror}") from error
-    return _Stamp(stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-def _name(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,52 +251,3 @@ def _strays(sheet: Sheet, days: Days, sessions: Days) -> Iterator[tuple[date, in
             after, why = days[row], f"{days[row]} is no session"
         place = min(int(np.searchsorted(sessions, after)), len(sessions) - 1)
         yield sessions[place].item(), row, why
-
-
-def _read_actions(sheet: Sheet, sessions: Days) -> Actions:
-    combined: dict[tuple[np.datetime64, str], float] = {}
-    for day, kind, amount in _each_action(sheet):
-        if not sessions[0] <= day <= sessions[-1]:
-            continue
-        key = (sessions[np.searchsorted(sessions, day)], kind)
-        if key not in combined:
-            combined[key] = amount
-        elif kind == ActionKind.DIVIDEND:
-            combined[key] += amount
-        else:
-            combined[key] *= amount
-    ordered = sorted(combined)
-    return Actions(
-        ex_sessions=np.array([session for session, _ in ordered], dtype="datetime64[D]"),
-        kinds=tuple(kind for _, kind in ordered),
-        amounts=np.array([combined[key] for key in ordered], dtype=np.float64),
-    )
-
-
-def _each_action(sheet: Sheet) -> Iterator[tuple[np.datetime64, str, float]]:
-    line_of: dict[tuple[np.datetime64, str, float], int] = {}
-    days, amounts = sheet.days("ex_date"), sheet.numbers("value").tolist()
-    rows = zip(sheet.lines, days, sheet.columns["kind"], amounts, strict=True)
-    for at, (line, day, kind, amount) in enumerate(rows):
-        where = f"{sheet.name} line {line}"
-        if np.isnat(day):
-            cell = sheet.columns["ex_date"][at]
-            raise MarketDataUnreadable(f"{where}: ex_date must be YYYY-MM-DD, is {cell!r}")
-        if kind not in KINDS:
-            raise MarketDataUnreadable(
-                f"{where}: kind must be one of {', '.join(KINDS)}, is {kind!r}"
-            )
-        if not amount > 0:
-            cell = sheet.columns["value"][at]
-            raise MarketDataUnreadable(
-                f"{where}: value must be a number above 0, is {cell!r}"
-            )
-        if at in sheet.surplus:
-            raise MarketDataUnreadable(f"{where}: has {sheet.surplus[at]} cells")
-        said_in = line_of.setdefault((day, kind, amount), line)
-        if said_in != line:
-            raise MarketDataUnreadable(
-                f"{where}: repeats line {said_in}; two of a kind with the same value "
-                f"must be one row with what they amount to"
-            )
-        yield day, kind, amount

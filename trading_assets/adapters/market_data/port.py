@@ -22,6 +22,8 @@ class MarketHistory:
         unreadable: Why a symbol could not be read; it is in none of the frames.
         remarks: What a person should know and no partition can tell, such as a row on a
             day without a session; each names its file and line.
+        later_splits: `corporate_actions` rows of the splits after the range that the
+            source knows of, if it `restates`: its prices are divided by them too.
     """
 
     bars: pd.DataFrame
@@ -29,6 +31,7 @@ class MarketHistory:
     coverage: pd.DataFrame
     unreadable: Mapping[str, str]
     remarks: tuple[str, ...]
+    later_splits: pd.DataFrame
 
     def require_readable(self) -> None:
         """Do nothing if every symbol could be read; call it after storing those that were.
@@ -46,7 +49,9 @@ class MarketData(Protocol):
 
     `MarketDataContract` in the tests asks every source for these promises:
 
-    - Bars are as traded: neither splits nor dividends are adjusted.
+    - Bars are as traded: neither splits nor dividends are adjusted. A source that
+      `restates` says that it breaks this one: its prices are divided by the ratios of
+      all splits up to the day of the request, and what is known of them is told.
     - There is one coverage row per readable symbol and session of the range. A session
       has a bar exactly when its status is ``ok``; otherwise a reason says why not.
       Nothing is filled in.
@@ -59,12 +64,21 @@ class MarketData(Protocol):
       to the next one; of one kind there is one row per ex_session: dividends are summed,
       splits and spin-off factors multiplied.
     - The answer for a session is the same to the bit, whatever range and whatever other
-      symbols are asked for with it.
+      symbols are asked for with it; of a source that restates, on the same day.
     """
 
     @property
     def source(self) -> str:
         """What is written beside every bar and action, such as ``csv``."""
+        ...
+
+    @property
+    def restates(self) -> bool:
+        """Whether a split changes what it says of sessions before it.
+
+        What it says is then compared with what is stored, and brought back to as it was
+        traded, before it is stored. If not, a bar that differs is a correction.
+        """
         ...
 
     def history(self, symbols: Sequence[str], first: date, last: date) -> MarketHistory:

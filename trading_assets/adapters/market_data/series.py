@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from trading_assets.adapters.market_data.port import MarketHistory
 from trading_assets.errors import InvalidInput
-from trading_assets.models.bar import CoverageStatus
+from trading_assets.models.bar import ActionKind, CoverageStatus
 from trading_assets.models.base import Symbol
+from trading_assets.models.tables import CORPORATE_ACTIONS
 
 Days = NDArray[np.datetime64]
 Floats = NDArray[np.float64]
@@ -94,6 +95,8 @@ def cut_history(
     series: Sequence[SymbolSeries],
     sessions: Sequence[date],
     unreadable: Mapping[str, str],
+    *,
+    restates: bool = False,
 ) -> MarketHistory:
     """What *series* say of *sessions*, laid out as the port promises.
 
@@ -102,6 +105,7 @@ def cut_history(
         series: Of distinct symbols, ascending.
         sessions: Consecutive sessions of the exchange; may be none.
         unreadable: Passed on as it is.
+        restates: Whether the source divides prices by splits after the range too.
     """
     days = np.asarray(sessions, dtype="datetime64[D]")
     cuts = [_cut(known, days) for known in series]
@@ -111,7 +115,27 @@ def cut_history(
         coverage=_coverage_frame(series, cuts, days),
         unreadable=dict(unreadable),
         remarks=tuple(remark for cut in cuts for remark in cut.remarks),
+        later_splits=_later_splits(source, series if restates else [], days),
     )
+
+
+def with_hashes(
+    coverage: pd.DataFrame, bars: pd.DataFrame, actions: pd.DataFrame
+) -> pd.DataFrame:
+    """*coverage* with the ``content_hash`` of other bars and actions than it came with.
+
+    Args:
+        coverage: `coverage` rows of the asset ``bars``.
+        bars: Of the same symbols and sessions.
+        actions: Of the same, ordered by symbol, ex_session and kind.
+    """
+    values = bars[list(FIELDS)].to_numpy(dtype=np.float64)
+    content = dict(zip(_keys(bars, "session"), _row_bytes(values), strict=True))
+    told = zip(actions["kind"], actions["value"], strict=True)
+    for key, (kind, amount) in zip(_keys(actions, "ex_session"), told, strict=True):
+        content[key] = content.get(key, b"") + _action_bytes(kind, np.float64(amount))
+    hashes = [_hash(content.get(key, b"")) for key in _keys(coverage, "session")]
+    return coverage.assign(content_hash=np.array(hashes, dtype=object))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -175,13 +199,22 @@ def _hashes(known: SymbolSeries, bars: slice, actions: slice, days: Days) -> Wor
         content[row] = written
     with_action = np.searchsorted(days, known.actions.ex_sessions[actions]).tolist()
     for row, at in zip(with_action, range(actions.start, actions.stop), strict=True):
-        amount = known.actions.amounts[at].astype("<f8").tobytes()
-        content[row] += known.actions.kinds[at].encode() + amount
-    hashes = [
-        blake2b(written, digest_size=HASH_BYTES).hexdigest() if written else ""
-        for written in content
-    ]
-    return np.array(hashes, dtype=object)
+        content[row] += _action_bytes(known.actions.kinds[at], known.actions.amounts[at])
+    return np.array([_hash(written) for written in content], dtype=object)
+
+
+def _hash(content: bytes) -> str:
+    return blake2b(content, digest_size=HASH_BYTES).hexdigest() if content else ""
+
+
+def _action_bytes(kind: str, amount: np.float64) -> bytes:
+    return kind.encode() + amount.astype("<f8").tobytes()
+
+
+def _keys(rows: pd.DataFrame, day: str) -> list[tuple[str, int]]:
+    """Symbol and session of each row, as what can be looked up."""
+    days = rows[day].to_numpy().astype("datetime64[D]").astype(np.int64).tolist()
+    return list(zip(rows["symbol"], days, strict=True))
 
 
 def _row_bytes(values: Floats) -> list[bytes]:
@@ -224,6 +257,22 @@ def _actions_frame(
             "source": np.full(len(kinds), source, dtype=object),
         }
     )
+
+
+def _later_splits(source: str, series: Sequence[SymbolSeries], days: Days) -> pd.DataFrame:
+    found = [
+        (known.symbol, on, kind, amount, source)
+        for known in series
+        for on, kind, amount in zip(
+            known.actions.ex_sessions,
+            known.actions.kinds,
+            known.actions.amounts,
+            strict=True,
+        )
+        if kind == ActionKind.SPLIT and (not len(days) or on > days[-1])
+    ]
+    columns = list(CORPORATE_ACTIONS.columns)
+    return CORPORATE_ACTIONS.conform(pd.DataFrame(found, columns=columns))
 
 
 def _coverage_frame(

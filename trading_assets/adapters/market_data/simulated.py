@@ -63,6 +63,11 @@ class SimulatedMarketData:
         """``simulated:`` and the seed."""
         return f"simulated:{self._seed}"
 
+    @property
+    def restates(self) -> bool:
+        """Never: what was traded stays as it was."""
+        return False
+
     def history(self, symbols: Sequence[str], first: date, last: date) -> MarketHistory:
         """Cut from the walks of *symbols*, as `MarketData` promises."""
         series = [self._drawn(symbol) for symbol in distinct_symbols(symbols)]

@@ -91,6 +91,15 @@ class MarketDataContract:
         assert set(history.bars["source"]) == {market_data.source}
         assert set(history.actions["source"]) == {market_data.source}
 
+    def test_only_a_source_that_restates_knows_of_splits_after_the_range(
+        self, market_data: MarketData, history: MarketHistory
+    ) -> None:
+        later = history.later_splits
+
+        assert market_data.restates or later.empty
+        assert (later["ex_session"] > pd.Timestamp(self.LAST)).all()
+        pd.testing.assert_frame_equal(CORPORATE_ACTIONS.conform(later), later)
+
     def test_actions_lie_on_sessions_of_the_range(self, history: MarketHistory) -> None:
         sessions = {pd.Timestamp(on) for on in CALENDAR.between(self.FIRST, self.LAST)}
 
