@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_assets.commands.ibkr import ibkr
+from trading_assets.commands.ledger import backup, restore
+from trading_assets.commands.notify import notify
 from trading_assets.commands.reporting import reporting
 from trading_assets.errors import InvalidInput
 
@@ -38,6 +40,9 @@ def main() -> None:
 
 
 main.add_command(ibkr)
+main.add_command(notify)
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()

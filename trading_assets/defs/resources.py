@@ -17,6 +17,8 @@ from pydantic import Field
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.market_data.port import MarketData
+from trading_assets.adapters.notifications.port import Notifier
+from trading_assets.adapters.notifications.silent import SilentNotifier
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.errors import InvalidInput
 from trading_assets.sessions import trading_calendar
@@ -28,6 +30,7 @@ SEED = 1
 PAPER_PORT = 4002
 CLIENT_ID = 1
 HIGHEST_PORT = 65535
+QUIET_MINUTES = 15.0
 FLAGS = {"yes": True, "no": False}
 
 
@@ -201,6 +204,36 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+class NotifierResource(dg.ConfigurableResource[Notifier]):
+    """Where people are told what they should know at once.
+
+    Addresses are secrets: they come from ``TRADING_NOTIFY`` in the environment of the
+    process that tells, and are no field that the UI would show.
+    """
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    quiet_minutes: float = Field(
+        default=QUIET_MINUTES, description="Between two messages of the same topic."
+    )
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Notifier:
+        """Give a run somebody to tell."""
+        del context
+        addresses = notify_addresses()
+        if not addresses:
+            return SilentNotifier()
+        from trading_assets.adapters.notifications.apprise_urls import (  # noqa: PLC0415 - only when used
+            AppriseUrls,
+        )
+        from trading_assets.adapters.notifications.recorded import (  # noqa: PLC0415 - as above
+            RecordedNotifier,
+        )
+
+        return RecordedNotifier(
+            AppriseUrls(addresses), self.ledger, quiet_minutes=self.quiet_minutes
+        )
+
+
 def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
     """The resources that *settings* ask for, by the names that assets know."""
     return {
@@ -208,6 +241,7 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
         "broker": BrokerResource(ledger=settings.ledger),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
+        "notifier": NotifierResource(ledger=settings.ledger),
     }
 
 
@@ -232,6 +266,15 @@ def check_market_data(source: str) -> None:
         raise InvalidInput(
             f"TRADING_MARKET_DATA must be {SIMULATED} or {CSV}<folder>, was {source!r}"
         )
+
+
+def notify_addresses(environment: Mapping[str, str] | None = None) -> str:
+    """``TRADING_NOTIFY``: addresses of people, and secrets; empty for nobody's.
+
+    It is no setting, so that nothing that prints settings can show it.
+    """
+    given = os.environ if environment is None else environment
+    return (given.get("TRADING_NOTIFY") or "").strip()
 
 
 def _ledger(home: Path, place: str) -> str:
