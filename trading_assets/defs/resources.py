@@ -40,7 +40,8 @@ class IbkrPlace:
 
     Attributes:
         host: ``IBKR_HOST``.
-        port: ``IBKR_PORT``: 4002 or 7497 for paper, 4001 or 7496 for real money.
+        port: ``IBKR_PORT``: 4002, 4004 or 7497 for paper, 4001, 4003 or 7496 for real
+            money.
         client_id: ``IBKR_CLIENT_ID``: of the one connection that trades. The next one is
             that of market data.
         account: ``IBKR_ACCOUNT``; empty for none.

@@ -27,8 +27,6 @@ from trading_assets.errors import InvalidInput, SchemaTooNew, ShapeMismatch
 BATCH = 5000
 """Rows that are in memory at a time."""
 
-BLOCK_BYTES = 1 << 20
-
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -187,9 +185,7 @@ def _read_into(file: Path, own: Path) -> None:
     read_only = f"{file.resolve().as_uri()}?mode=ro"
     try:
         with (
-            closing(
-                sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)
-            ) as read,
+            closing(sqlite3.connect(read_only, uri=True)) as read,
             closing(sqlite3.connect(own)) as copy,
         ):
             read.backup(copy)

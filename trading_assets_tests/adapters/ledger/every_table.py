@@ -1,6 +1,5 @@
 """A ledger with rows in every table, awkward values among them."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -39,22 +38,18 @@ def read_every_table(place: str | Path) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _row(table: sa.Table, number: int) -> dict[str, Any]:
-    return {
-        column.name: value for column in table.columns for value in _value(column, number)
-    }
+    return {column.name: _value(column, number) for column in table.columns}
 
 
-def _value(column: sa.Column[Any], number: int) -> Iterator[Any]:
-    """One value that fits, a different one for each *number*; NULL in the first row."""
+def _value(column: sa.Column[Any], number: int) -> Any:
+    """One that fits, and differs for each *number*; NULL in the first row."""
     if column.nullable and number == 1:
-        yield None
-    elif isinstance(column.type, sa.Boolean):
-        yield number % 2 == 0
-    elif isinstance(column.type, sa.Date):
-        yield date(2024, 1, 1) + timedelta(days=number)
-    else:
-        yield {
-            "Whole": number * 3_000_000_019,
-            "Number": number / 3,
-            "Instant": AT + timedelta(seconds=number),
-        }.get(type(column.type).__name__, f"{number}: é, 'a' and a\nsecond line")
+        return None
+    values = {
+        "Boolean": number % 2 == 0,
+        "Date": date(2024, 1, 1) + timedelta(days=number),
+        "Whole": number * 3_000_000_019,
+        "Number": number / 3,
+        "Instant": AT + timedelta(seconds=number),
+    }
+    return values.get(type(column.type).__name__, f"{number}: é, 'a' and\na second line")

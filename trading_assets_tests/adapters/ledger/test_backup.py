@@ -145,7 +145,7 @@ def test_a_ledger_with_rows_is_not_restored_into(place: str, tmp_path: Path) -> 
     ledger.close()
     before = read_every_table(place)
 
-    with pytest.raises(InvalidInput, match="empty ledger only.*book_sessions 2"):
+    with pytest.raises(InvalidInput, match=r"empty ledger only.*book_sessions 2"):
         restore(tmp_path / "backup.db", place)
 
     assert read_every_table(place) == before
