@@ -18,6 +18,8 @@ from trading_assets.defs.jobs import (
     LAUNCHED_BY,
     LOCATION,
     RANGE,
+    RANGE_END,
+    RANGE_START,
     book_job_name,
     view_job_name,
 )
@@ -57,11 +59,10 @@ def run_failed_sensor() -> dg.SensorDefinition:
 def failure_text(context: dg.RunFailureSensorContext) -> str:
     """Which job failed, for which sessions, on what, and how to find the run."""
     run = context.dagster_run
-    sessions = run.tags.get(RANGE) or run.tags.get("dagster/partition") or "no sessions"
     asked = run.tags.get(LAUNCHED_BY) or "hand"
     return "\n".join(
         [
-            f"{run.job_name} of {sessions}, started by {asked}, has failed.",
+            f"{run.job_name} of {_sessions(run)}, started by {asked}, has failed.",
             _first_fault(context),
             f"Run {run.run_id}",
         ]
@@ -179,6 +180,13 @@ def _reproach(lane: Lane, broker: Broker, session: date, due: datetime) -> str:
             f"{book_job_name(name)} say more."
         )
     return "\n".join(said)
+
+
+def _sessions(run: dg.DagsterRun) -> str:
+    """Those that *run* was asked for, by whichever of Dagster's ways."""
+    ends = [run.tags.get(name, "").partition("|")[0] for name in (RANGE_START, RANGE_END)]
+    asked = run.tags.get(RANGE) or ("..".join(ends) if all(ends) else "")
+    return asked or run.tags.get("dagster/partition") or "no sessions"
 
 
 def _first_fault(context: dg.RunFailureSensorContext) -> str:

@@ -223,16 +223,7 @@ class NotifierResource(dg.ConfigurableResource[Notifier]):
         addresses = notify_addresses()
         if not addresses:
             return SilentNotifier()
-        from trading_assets.adapters.notifications.apprise_urls import (  # noqa: PLC0415 - only when used
-            AppriseUrls,
-        )
-        from trading_assets.adapters.notifications.recorded import (  # noqa: PLC0415 - as above
-            RecordedNotifier,
-        )
-
-        return RecordedNotifier(
-            AppriseUrls(addresses), self.ledger, quiet_minutes=self.quiet_minutes
-        )
+        return _recorded_notifier(addresses, self.ledger, self.quiet_minutes)
 
 
 def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
@@ -254,6 +245,19 @@ def _simulated_market(seed: int) -> MarketData:
     )
 
     return SimulatedMarketData(seed, trading_calendar())
+
+
+@cache
+def _recorded_notifier(addresses: str, ledger: str, quiet_minutes: float) -> Notifier:
+    """One for this process: it remembers, from tick to tick, who could not be told."""
+    from trading_assets.adapters.notifications.apprise_urls import (  # noqa: PLC0415 - only when used
+        AppriseUrls,
+    )
+    from trading_assets.adapters.notifications.recorded import (  # noqa: PLC0415 - as above
+        RecordedNotifier,
+    )
+
+    return RecordedNotifier(AppriseUrls(addresses), ledger, quiet_minutes=quiet_minutes)
 
 
 def check_market_data(source: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from trading_assets.adapters.notifications.port import Notifier, Told
 from trading_assets.adapters.notifications.recorded import RecordedNotifier
 from trading_assets.adapters.notifications.silent import SilentNotifier
-from trading_assets.defs.jobs import BACKFILL, SCHEDULE, range_tags
+from trading_assets.defs.jobs import BACKFILL, RANGE_END, RANGE_START, SCHEDULE, range_tags
 from trading_assets.defs.launch import RunFailed, run_job
 from trading_assets.defs.notifying import evening_missed_sensor
 from trading_assets.defs.resources import NotifierResource, resources
@@ -111,6 +111,19 @@ def test_a_failed_run_is_told_once_with_what_stopped_it(
     assert fault.startswith("cross/daily_chart: ")
     assert f"bars was never materialized for {day}|AAA" in fault
     assert run == f"Run {world.instance.get_runs(limit=1)[0].run_id}"
+
+
+def test_a_run_that_was_started_by_hand_says_its_sessions_too(
+    world: World, ears: Ears
+) -> None:
+    sensor, day = sensor_of(world, "run_failed"), world.sessions[-1]
+    _, cursor = tick(world, sensor, ears, None)
+    tags = {RANGE_START: f"{day}|AAA", RANGE_END: f"{day}|CCC"}
+    with pytest.raises(RunFailed):
+        run_job(world.definitions, world.instance, "cross_view", tags)
+    tick(world, sensor, ears, cursor)
+
+    assert ears.heard[0][1].startswith(f"cross_view of {day}..{day}, started by hand, ")
 
 
 def test_a_run_that_was_killed_is_told_too(world: World, ears: Ears) -> None:
