@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_assets.commands.ibkr import ibkr
+from trading_assets.commands.ledger import backup, restore
+from trading_assets.commands.notify import notify
 from trading_assets.commands.reporting import reporting
 from trading_assets.commands.safety import halt, halts, resume
 from trading_assets.commands.symbols import symbols as symbols_group
@@ -45,6 +47,9 @@ main.add_command(resume)
 main.add_command(halts)
 main.add_command(ibkr)
 main.add_command(symbols_group)
+main.add_command(notify)
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()

@@ -17,7 +17,8 @@ TradingAssetsError
 ├── RequestRefused          a gateway said no: its code and its words
 ├── WrongAccount            account, port and what the gateway reports do not agree
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
-└── ReadOnlyGateway         an order for a connection that may not send any
+├── ReadOnlyGateway         an order for a connection that may not send any
+└── NotDelivered            a message that has not reached every place it was meant for
 """
 
 
@@ -106,3 +107,7 @@ class OrdersPaused(TradingAssetsError):
 
 class ReadOnlyGateway(TradingAssetsError):
     """A connection that was opened to look on; nothing was sent."""
+
+
+class NotDelivered(TradingAssetsError):
+    """A message has not reached a place; the kind of service is named, and no address."""

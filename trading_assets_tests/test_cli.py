@@ -241,7 +241,7 @@ def test_a_backfill_that_fails_says_which_step_and_why(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("TRADING_MARKET_DATA", "yahoo", "TRADING_MARKET_DATA must be simulated or csv:"),
+        ("TRADING_MARKET_DATA", "yahoo", "TRADING_MARKET_DATA must be simulated, csv:"),
         ("TRADING_MARKET_START", "soon", "TRADING_MARKET_START must be a day"),
         ("TRADING_STRATEGIES", "/nowhere", "/nowhere: must be a folder of strategy files"),
     ],

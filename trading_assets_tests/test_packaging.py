@@ -24,8 +24,10 @@ import sqlalchemy as sa
 import yaml
 from click.testing import CliRunner
 
+from trading_assets.adapters.ibkr.gateway import LIVE_PORTS, PAPER_PORTS
 from trading_assets.cli import main
 from trading_assets.defs.run_history import RUN_ENVIRONMENT
+from trading_assets_tests.fake_gateway import FakeGateway
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -34,7 +36,11 @@ WITHIN_SECONDS = 120
 
 BESIDE_THE_PACKAGE = {
     "DAGSTER_HOME",  # Dagster reads it
-    "TRADING_POSTGRES_PASSWORD",  # docker-compose.yml reads it
+    "TRADING_POSTGRES_PASSWORD",  # docker-compose.yml reads it, and these four
+    "IB_GATEWAY_USER",
+    "IB_GATEWAY_PASSWORD_FILE",
+    "IB_GATEWAY_MODE",
+    "IB_GATEWAY_PORT",
     "TRADING_SAMPLE_DATA",  # the tests and benchmarks read these three
     "TRADING_TEST_POSTGRES",
     "TRADING_TEST_PROFILE",
@@ -279,14 +285,82 @@ def services() -> dict[str, dict[str, Any]]:
     return loaded("docker-compose.yml")["services"]
 
 
-def test_compose_has_the_four_services() -> None:
-    assert set(services()) == {"postgres", "code_location", "web", "daemon"}
+def test_compose_has_the_four_services_and_a_gateway_for_who_asks() -> None:
+    profiles = {name: own.get("profiles") for name, own in services().items()}
+
+    assert profiles == {
+        **dict.fromkeys(["postgres", "code_location", "web", "daemon"]),
+        "ib_gateway": ["ibkr"],
+        "ib_gateway_check": ["ibkr"],
+    }
 
 
-@pytest.mark.parametrize("name", ["postgres", "code_location", "web", "daemon"])
+@pytest.mark.parametrize(
+    "name", ["postgres", "code_location", "web", "daemon", "ib_gateway_check"]
+)
 def test_every_service_says_how_to_see_that_it_is_well(name: str) -> None:
+    """The image of the gateway has nothing to ask it with: its check is a service."""
     assert services()[name]["healthcheck"]["test"]
     assert services()[name]["restart"] == "unless-stopped"
+
+
+def test_compose_keeps_to_the_specification() -> None:
+    compose_spec = pytest.importorskip("compose_spec", reason="make setup installs it")
+    read = compose_spec.PyOptions(apply_merge=True).from_yaml(text("docker-compose.yml"))
+
+    read.validate()
+    assert set(read.service_names()) == set(services())
+
+
+def test_compose_names_only_what_it_declares() -> None:
+    declared = loaded("docker-compose.yml")
+    for name, own in services().items():
+        mounted = {each.partition(":")[0] for each in own.get("volumes", [])}
+        assert {each for each in mounted if "/" not in each} <= declared["volumes"].keys()
+        assert set(own.get("secrets", [])) <= declared["secrets"].keys(), name
+        assert set(own.get("depends_on", [])) <= services().keys(), name
+
+
+def test_the_default_services_start_without_an_account() -> None:
+    """A value that must be given is asked for whatever the profile is."""
+    needed = set(re.findall(r"\$\{(\w+):\?", text("docker-compose.yml")))
+
+    assert needed == {"TRADING_POSTGRES_PASSWORD"}
+
+
+def test_the_gateway_is_for_paper_and_looks_on_until_told_otherwise() -> None:
+    environment = services()["ib_gateway"]["environment"]
+    ours = services()["web"]["environment"]
+
+    assert environment["TRADING_MODE"] == "${IB_GATEWAY_MODE:-paper}"
+    assert environment["READ_ONLY_API"] == ours["IBKR_READONLY"] == "${IBKR_READONLY:-yes}"
+    assert ours["IBKR_PORT"] == "${IB_GATEWAY_PORT:-4004}"
+    assert {4003} == LIVE_PORTS & {4003, 4004}
+    assert {4004} == PAPER_PORTS & {4003, 4004}
+    assert services()["ib_gateway"]["expose"] == ["4003", "4004"]
+    assert ours["IBKR_HOST"] in services()
+
+
+def test_the_password_of_the_gateway_is_a_file() -> None:
+    gateway = services()["ib_gateway"]
+
+    assert not [name for name in gateway["environment"] if name.endswith("PASSWORD")]
+    assert gateway["environment"]["TWS_PASSWORD_FILE"] == "/run/secrets/ib_gateway_password"  # noqa: S105 - a path
+    assert gateway["secrets"] == ["ib_gateway_password"]
+    assert "secrets/" in text(".gitignore").splitlines()
+    assert "!secrets" not in text(".dockerignore")
+
+
+def test_the_check_of_the_gateway_is_a_command_that_there_is() -> None:
+    check = services()["ib_gateway_check"]
+    kind, program, *words = check["healthcheck"]["test"]
+
+    assert (kind, program) == ("CMD", "trading-assets")
+    with FakeGateway(account="DU1234567") as gateway:
+        env = {"IBKR_HOST": "127.0.0.1", "IBKR_PORT": str(gateway.port)}
+        assert CliRunner().invoke(main, words, env=env).exit_code == 0
+    assert CliRunner().invoke(main, words, env=env).exit_code == 1
+    assert {"IBKR_HOST", "IBKR_PORT"} <= check["environment"].keys()
 
 
 def test_only_the_web_server_can_be_reached_and_only_from_this_machine() -> None:
@@ -305,10 +379,11 @@ def test_the_password_comes_from_outside_and_has_no_default() -> None:
 
 
 def test_ours_share_image_volume_and_environment() -> None:
-    ours = [services()[name] for name in ("code_location", "web", "daemon")]
+    names = ("code_location", "web", "daemon", "ib_gateway_check")
+    ours = [services()[name] for name in names]
 
     for key in ("image", "volumes", "environment"):
-        assert ours[0][key] == ours[1][key] == ours[2][key]
+        assert all(own[key] == ours[0][key] for own in ours)
     assert RUN_ENVIRONMENT.items() <= ours[0]["environment"].items()
 
 
@@ -320,7 +395,9 @@ def test_compose_hands_in_what_the_instance_asks_for() -> None:
 
 def test_compose_sets_only_variables_that_somebody_reads() -> None:
     given = {
-        name for name in services()["web"]["environment"] if name.startswith("TRADING_")
+        name
+        for name in services()["web"]["environment"]
+        if name.startswith(("TRADING_", "IBKR_"))
     }
 
     assert given <= read_by_the_package()

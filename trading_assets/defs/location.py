@@ -12,6 +12,7 @@ from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.indicators import indicators_asset
 from trading_assets.defs.jobs import book_job, market_job, view_job
 from trading_assets.defs.lanes import VOLUME, Lane, Market
+from trading_assets.defs.notifying import notifying_sensors
 from trading_assets.defs.orders import orders_asset
 from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
@@ -93,7 +94,10 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             market_schedule(market),
             *(strategy_schedule(market, lane) for lane in market.lanes),
         ],
-        sensors=[book_sensor(lane, books[lane.name]) for lane in market.lanes],
+        sensors=[
+            *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
+            *notifying_sensors(market),
+        ],
         resources=resources(settings),
         executor=dg.in_process_executor,
     )

@@ -19,6 +19,8 @@ from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.chart_store.port import ChartStore
 from trading_assets.adapters.market_data.port import MarketData
+from trading_assets.adapters.notifications.port import Notifier
+from trading_assets.adapters.notifications.silent import SilentNotifier
 from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.errors import InvalidInput, WrongAccount
 from trading_assets.models.bar import ActionKind
@@ -41,6 +43,7 @@ SEED = 1
 PAPER_PORT = 4002
 CLIENT_ID = 1
 HIGHEST_PORT = 65535
+QUIET_MINUTES = 15.0
 FLAGS = {"yes": True, "no": False}
 
 
@@ -50,7 +53,8 @@ class IbkrPlace:
 
     Attributes:
         host: ``IBKR_HOST``.
-        port: ``IBKR_PORT``: 4002 or 7497 for paper, 4001 or 7496 for real money.
+        port: ``IBKR_PORT``: 4002, 4004 or 7497 for paper, 4001, 4003 or 7496 for real
+            money.
         client_id: ``IBKR_CLIENT_ID``: of the one connection that trades. The next one is
             that of market data.
         account: ``IBKR_ACCOUNT``; empty for none.
@@ -342,6 +346,27 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+class NotifierResource(dg.ConfigurableResource[Notifier]):
+    """Where people are told what they should know at once.
+
+    Addresses are secrets: they come from ``TRADING_NOTIFY`` in the environment of the
+    process that tells, and are no field that the UI would show.
+    """
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    quiet_minutes: float = Field(
+        default=QUIET_MINUTES, description="Between two messages of the same topic."
+    )
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Notifier:
+        """Give a run somebody to tell."""
+        del context
+        addresses = notify_addresses()
+        if not addresses:
+            return SilentNotifier()
+        return _recorded_notifier(addresses, self.ledger, self.quiet_minutes)
+
+
 def looking_on(host: str, port: int, client_id: int, account: str) -> "GatewaySettings":
     """A connection that asks and can send no order.
 
@@ -392,6 +417,7 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
         "brokers": brokers_resource(settings),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
+        "notifier": NotifierResource(ledger=settings.ledger),
     }
 
 
@@ -433,6 +459,19 @@ def _simulated_market(seed: int) -> MarketData:
     return SimulatedMarketData(seed, trading_calendar())
 
 
+@cache
+def _recorded_notifier(addresses: str, ledger: str, quiet_minutes: float) -> Notifier:
+    """One for this process: it remembers, from tick to tick, who could not be told."""
+    from trading_assets.adapters.notifications.apprise_urls import (  # noqa: PLC0415 - only when used
+        AppriseUrls,
+    )
+    from trading_assets.adapters.notifications.recorded import (  # noqa: PLC0415 - as above
+        RecordedNotifier,
+    )
+
+    return RecordedNotifier(AppriseUrls(addresses), ledger, quiet_minutes=quiet_minutes)
+
+
 def check_market_data(source: str) -> None:
     """Refuse a source of bars that there is none of.
 
@@ -446,6 +485,15 @@ def check_market_data(source: str) -> None:
             f"TRADING_MARKET_DATA must be {SIMULATED}, {CSV}<folder> or {IBKR}, "
             f"was {source!r}"
         )
+
+
+def notify_addresses(environment: Mapping[str, str] | None = None) -> str:
+    """``TRADING_NOTIFY``: addresses of people, and secrets; empty for nobody's.
+
+    It is no setting, so that nothing that prints settings can show it.
+    """
+    given = os.environ if environment is None else environment
+    return (given.get("TRADING_NOTIFY") or "").strip()
 
 
 def _ledger(home: Path, place: str) -> str:

@@ -101,7 +101,10 @@ at 15 17 * * 1-5 America/New_York: cross_view
 at 5 17 * * 1-5 America/New_York: market
 at 15 17 * * 1-5 America/New_York: ranges_view
 cross_book_follows: cross_book
+evening_missed: nothing
+held_back_notices: nothing
 ranges_book_follows: ranges_book
+run_failed: nothing
 """
 
 
@@ -318,4 +321,4 @@ def drawn_jobs(world: World) -> Iterator[str]:
         yield f"at {cron} {schedule.execution_timezone}: {schedule.job_name}"
     for sensor in sorted(repository.sensor_defs, key=lambda own: own.name):
         targets = " ".join(target.job_name for target in sensor.targets)
-        yield f"{sensor.name}: {targets}"
+        yield f"{sensor.name}: {targets or 'nothing'}"

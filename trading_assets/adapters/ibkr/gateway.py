@@ -38,8 +38,10 @@ from trading_assets.errors import (
 
 logger = logging.getLogger(__name__)
 
-PAPER_PORTS = frozenset({4002, 7497})
-LIVE_PORTS = frozenset({4001, 7496})
+PAPER_PORTS = frozenset({4002, 4004, 7497})
+LIVE_PORTS = frozenset({4001, 4003, 7496})
+"""Of the gateway, of its container in docker-compose.yml, and of Trader Workstation."""
+
 PAPER_PREFIX = "DU"
 LIVE_PREFIX = "U"
 HIGHEST_PORT = 65535
@@ -62,8 +64,8 @@ class GatewaySettings:
     """Which gateway, and as whom.
 
     Attributes:
-        port: 4002 or 7497 for paper trading, 4001 or 7496 for live. Any other is a gateway
-            for tests and takes a paper account.
+        port: 4002, 4004 or 7497 for paper trading, 4001, 4003 or 7496 for live. Any other
+            is a gateway for tests and takes a paper account.
         client_id: From 1; one connection at a time may use it. Client 0 would take over
             orders that a person enters by hand.
         account: Paper accounts begin with DU, live ones with U.

@@ -10,7 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from trading_assets.adapters.ledger.schema import HEAD, REVISIONS, VERSION_TABLE
+from trading_assets.adapters.ledger.schema import (
+    HEAD,
+    METADATA,
+    REVISIONS,
+    VERSION_TABLE,
+)
 from trading_assets.adapters.storage.locks import FileLock
 from trading_assets.errors import InvalidInput, SchemaTooNew, StoreBusy
 
@@ -72,6 +77,16 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
             f"the ledger {engine.url.database} is being written by others; gave up after "
             f"{WAIT_SECONDS:g} s"
         ) from error
+
+
+def lock_ledger(connection: sa.Connection) -> None:
+    """Let nobody else write anything until this transaction ends; readers go on.
+
+    On SQLite that is so of every transaction that writes.
+    """
+    if connection.dialect.name == "postgresql":
+        names = ", ".join(METADATA.tables)
+        connection.execute(sa.text(f"LOCK TABLE {names} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _postgres(url: sa.URL) -> sa.Engine:
