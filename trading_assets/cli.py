@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,9 @@ import click
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
+from trading_assets.commands.reconcile import reconcile
 from trading_assets.commands.reporting import reporting
-from trading_assets.commands.safety import halt, halts, resume
+from trading_assets.commands.safety import flatten, halt, halts, resume
 from trading_assets.commands.symbols import symbols as symbols_group
 from trading_assets.errors import InvalidInput
 
@@ -45,6 +47,8 @@ def main() -> None:
 main.add_command(halt)
 main.add_command(resume)
 main.add_command(halts)
+main.add_command(flatten)
+main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)
 main.add_command(notify)
@@ -101,7 +105,8 @@ def trade(*, strategy: str, charts: bool) -> None:
     own, *others = _lane(market, strategy).books
     work = _work(settings, market, own)
     begin, end = work.tonight()
-    _run(work, definitions, begin, end, work.parts(begin, end, (), with_charts=charts))
+    parts = work.parts(begin, end, (), with_charts=charts)
+    _run(work, definitions, begin, end, chain(parts, work.account_parts()))
     for book in others:
         work = _work(settings, market, book)
         begin, end = work.tonight()

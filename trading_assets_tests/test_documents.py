@@ -441,6 +441,8 @@ def test_the_readme_lists_every_command() -> None:
         "halt",
         "resume",
         "halts",
+        "flatten",
+        "reconcile",
         "notify",
         "backup",
         "restore",

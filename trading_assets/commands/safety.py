@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import sys
 from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, date, datetime
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trading_assets.commands.reporting import reporting
+from trading_assets.commands.reporting import FAILED, reporting
 from trading_assets.errors import InvalidInput
 from trading_assets.models.halt import EVERYTHING
 
 if TYPE_CHECKING:
+    from trading_assets.adapters.brokers.port import Broker
     from trading_assets.adapters.ledger.halts import HaltBook
     from trading_assets.defs.resources import Settings
 
@@ -38,7 +40,7 @@ def halt(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> No
     with _halt_book() as book:
         _check_known(asked, book, _strategies() if asked else ())
         before = {own.strategy: own for own in book.all_standing()}.get(asked)
-        halted = book.halt(asked, _last_closed(), who or _user(), said)
+        halted = book.halt(asked, _last_closed(), who or user(), said)
     click.secho(f"Halted {halted.of} (no. {halted.seq}): {halted.why}", fg="red", bold=True)
     if before:
         click.echo(f"It was halted already, by {before.who}: {before.why}")
@@ -67,7 +69,7 @@ def resume(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> 
         standing = {own.strategy for own in book.all_standing()}
         if asked not in standing:
             _check_known(asked, book, _strategies() if asked else ())
-        lifted = book.resume(asked, _last_closed(), who or _user(), said)
+        lifted = book.resume(asked, _last_closed(), who or user(), said)
         left = book.all_standing()
     name = asked or "everything"
     if lifted is None:
@@ -92,6 +94,68 @@ def halts() -> None:
 
     with _halt_book() as book:
         show_halts(book.all_standing(), book.history())
+
+
+@click.command()
+@STRATEGY
+@EVERY
+@WHY
+@WHO
+@reporting
+def flatten(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> None:
+    """Halt STRATEGY, cancel its orders at the broker, and sell at the market what it holds.
+
+    For strategies that are traded outside, or with --all every such one. The halt stays
+    until it is lifted. Exit status 1 if something is not certain.
+    """
+    from trading_assets.defs.location import market_of  # noqa: PLC0415 - commands import what they need
+    from trading_assets.defs.resources import brokers_resource  # noqa: PLC0415
+
+    asked, said, name = _asked(strategy, is_all=is_all), _said(why), who or user()
+    settings = _settings()
+    market = market_of(settings)
+    lanes = [own for own in market.lanes if asked in {EVERYTHING, own.name}]
+    real = [own for own in lanes if own.spec.is_traded_for_real]
+    if not real:
+        known = ", ".join(o.name for o in market.lanes if o.spec.is_traded_for_real)
+        raise InvalidInput(
+            f"STRATEGY must be one that is traded outside ({known or 'there is none'}), "
+            f"was {asked or '--all'}"
+        )
+    with _halt_book() as book:
+        book.halt(asked, _last_closed(), name, f"flatten: {said}")
+    brokers = brokers_resource(settings).create_resource(None)
+    is_certain = True
+    for lane in real:
+        is_certain &= _flattened(lane.name, lane.book.broker(brokers), name, said)
+    click.echo(f"Halted until: trading-assets resume {asked or '--all'} --why …")
+    if not is_certain:
+        sys.exit(FAILED)
+
+
+def _flattened(strategy: str, broker: "Broker", who: str, why: str) -> bool:
+    """Get *strategy* out, and say how; whether all of it is certain."""
+    from trading_assets.adapters.brokers.ibkr import IbkrBroker  # noqa: PLC0415 - as above
+
+    if not isinstance(broker, IbkrBroker):
+        raise TypeError(f"{strategy} is not traded at Interactive Brokers")
+    done = broker.flatten(strategy, who, why)
+    click.echo(f"{strategy}: cancelled {', '.join(done.cancelled) or 'nothing'}")
+    for standing in done.sent:
+        ticket = standing.intent.ticket
+        click.echo(
+            f"{strategy}: {ticket.side} {ticket.shares} {ticket.symbol} at the market, "
+            f"{standing.order_id} is {standing.state}"
+        )
+    for standing in done.unresolved:
+        click.secho(
+            f"{strategy}: {standing.order_id} is {standing.state}, so its symbol was left "
+            "alone: trading-assets reconcile",
+            fg="red",
+        )
+    if not done.sent:
+        click.echo(f"{strategy}: nothing is held that is not on its way out")
+    return not done.unresolved and not any(it.is_ambiguous for it in done.sent)
 
 
 def _asked(strategy: str | None, *, is_all: bool) -> str:
@@ -122,7 +186,7 @@ def _check_known(asked: str, book: "HaltBook", strategies: Collection[str]) -> N
         )
 
 
-def _user() -> str:
+def user() -> str:
     """The user of this process; in a container it may have no name."""
     try:
         return getpass.getuser()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trading_assets.core.order_states import SHARE_TOLERANCE, current_executions
-from trading_assets.models.account import Adoption
+from trading_assets.models.account import Adoption, AdoptionKind
 from trading_assets.models.intent import Execution
 
 
@@ -106,6 +106,52 @@ def strangers(
         for it in current_executions(executions)
         if it.order_ref not in refs and it.exec_key not in adopted
     ]
+
+
+def adoptions_of(
+    account: str,
+    found: Iterable[Difference],
+    con_ids: Mapping[str, int],
+    *,
+    who: str,
+    why: str,
+    at: datetime,
+) -> list[Adoption]:
+    """What makes the differences *found* expected: trades by others, and the rest.
+
+    Args:
+        account: Whose they are.
+        found: Differences between what it holds and what we expect.
+        con_ids: The broker's numbers of the symbols that it holds.
+        who: Takes them for granted.
+        why: In their words.
+        at: When; what is held counts from then on.
+    """
+    adopted: list[Adoption] = []
+    for each in found:
+        rest = each.held - each.expected
+        parts = [
+            (AdoptionKind.EXTERNAL_TRADE, it.side.sign * it.shares, it.exec_key)
+            for it in each.strangers
+        ]
+        rest -= sum(shares for _, shares, _ in parts)
+        if abs(rest) > SHARE_TOLERANCE:
+            parts.append((AdoptionKind.BASELINE, rest, ""))
+        adopted += [
+            Adoption(
+                account=account,
+                kind=kind,
+                symbol=each.symbol,
+                con_id=con_ids.get(each.symbol, 0),
+                shares=shares,
+                exec_key=exec_key,
+                who=who,
+                why=why,
+                at=at,
+            )
+            for kind, shares, exec_key in parts
+        ]
+    return adopted
 
 
 def _applied(

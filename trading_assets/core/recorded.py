@@ -75,6 +75,7 @@ def account_for(
     *,
     fills: Mapping[date, Sequence[Filled]],
     decisions: Mapping[date, Sequence[Row]],
+    unplanned: Mapping[date, Sequence[Row]],
     working: Sequence[Ticket],
     gate: Gate,
 ) -> Walked:
@@ -86,6 +87,7 @@ def account_for(
         opening: Consumed: its book is the one that is kept.
         fills: By the session in which they happened, in order.
         decisions: `orders` rows, without strategy and lane, of sessions that are decided.
+        unplanned: `orders` rows of what a person has ordered beside the decisions.
         working: Orders that work at the broker now.
         gate: Asked about each session that is decided now.
     """
@@ -106,6 +108,9 @@ def account_for(
         if orders is None:
             decided = gate(day, decide(plan, days, day, venue))
             orders = list(order_rows(plan, days, day, decided))
+        known = {row["order_id"] for row in orders}
+        beside = unplanned.get(session, ())
+        orders = [*orders, *(row for row in beside if row["order_id"] not in known)]
         walked.orders.extend(orders)
         concerned = sorted(before | {each.ticket.symbol for each in own})
         book_hash = _link(days, day, last_hash, concerned, own, orders)

@@ -19,6 +19,7 @@ from trading_assets.core.indicators import bars_needed
 from trading_assets.defs.asking import as_may_be_stored, ask
 from trading_assets.defs.coverage import missing, outdated_signals
 from trading_assets.defs.jobs import (
+    ACCOUNT,
     BACKFILL,
     BOOK,
     CHARTS,
@@ -158,6 +159,12 @@ class Backfill:
             lane.symbols,
         )
         yield from self.book_parts(first, last)
+
+    def account_parts(self) -> Iterator[Part]:
+        """What the broker says of its account tonight, if it is one outside."""
+        if self.lane.spec.is_traded_for_real:
+            current = self.market.current()
+            yield Part(ACCOUNT, (dg.AssetKey(ACCOUNT),), current, current, (), 1)
 
     def run(
         self,

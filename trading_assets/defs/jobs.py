@@ -24,6 +24,9 @@ LAUNCHED_BY = "trading/launched_by"
 SCHEDULE = "schedule"
 BACKFILL = "backfill"
 
+ACCOUNT = "account"
+"""The asset of the broker's own word, its group, and the job that makes it."""
+
 MARKET_ASSETS = ("bars", "indicators")
 CHARTS = ("daily_chart", "weekly_chart")
 VIEW = (*CHARTS, "signals")
@@ -37,6 +40,16 @@ def market_job() -> dg.JobDefinition:
         MARKET,
         dg.AssetSelection.assets(*MARKET_ASSETS),
         description="Bars and indicators of every symbol that a strategy asks for.",
+        executor_def=dg.in_process_executor,
+    )
+
+
+def account_job() -> dg.JobDefinition:
+    """What the broker says of the accounts that are traded."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        ACCOUNT,
+        dg.AssetSelection.assets(ACCOUNT),
+        description="What the broker says it holds, held against what we have done.",
         executor_def=dg.in_process_executor,
     )
 

@@ -6,11 +6,12 @@ import dagster as dg
 
 from trading_assets.adapters.analysts.rules import analyst_of
 from trading_assets.core.indicators import parse_indicator
+from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.bars import bars_asset
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.indicators import indicators_asset
-from trading_assets.defs.jobs import book_job, market_job, view_job
+from trading_assets.defs.jobs import account_job, book_job, market_job, view_job
 from trading_assets.defs.lanes import VOLUME, Lane, Market
 from trading_assets.defs.notifying import notifying_sensors
 from trading_assets.defs.orders import orders_asset
@@ -80,6 +81,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         assets=[
             bars_asset(market),
             indicators_asset(market),
+            *_account_assets(settings, market),
             *(
                 asset
                 for lane in market.lanes
@@ -88,6 +90,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         jobs=[
             market_job(),
+            *([account_job()] if real_lanes(market) else []),
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
         ],
         schedules=[
@@ -101,6 +104,16 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         resources=resources(settings),
         executor=dg.in_process_executor,
     )
+
+
+def _account_assets(settings: Settings, market: Market) -> list[dg.AssetsDefinition]:
+    """What a broker outside says, if anything is traded there."""
+    lanes = real_lanes(market)
+    named = {
+        lane.name: lane.spec.execution.account or settings.ibkr.account for lane in lanes
+    }
+    accounts_of = {name: account for name, account in named.items() if account}
+    return [account_asset(market, accounts_of)] if lanes else []
 
 
 def _lane_assets(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
+from trading_assets.adapters.brokers.accounts import BrokerAccounts
 from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.chart_store.port import ChartStore
@@ -93,6 +94,11 @@ class IbkrPlace:
     def data_client_id(self) -> int:
         """Of connections for market data: never the one that trades."""
         return self.client_id + 1
+
+    @property
+    def account_client_id(self) -> int:
+        """Of connections that ask how an account stands."""
+        return self.client_id + 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +352,32 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+class AccountsResource(dg.ConfigurableResource[BrokerAccounts]):
+    """What Interactive Brokers says of accounts, kept in the ledger."""
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    warehouse: str = Field(description="The DuckDB file, for splits of what is held.")
+    host: str = Field(default=HOST, description="Of Interactive Brokers' gateway.")
+    port: int = Field(default=PAPER_PORT, description="4002 and 7497 are paper trading.")
+    client_id: int = Field(
+        default=CLIENT_ID + 2, description="Of a connection that only looks on."
+    )
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> BrokerAccounts:
+        """Give a run its accounts."""
+        del context
+        from trading_assets.adapters.ibkr.accounts import (  # noqa: PLC0415 - only when used
+            Accounts,
+        )
+        from trading_assets.adapters.ibkr.session import Books  # noqa: PLC0415 - as above
+
+        return Accounts(
+            lambda account: looking_on(self.host, self.port, self.client_id, account),
+            Books.open(self.ledger),
+            lambda: stored_splits(self.warehouse),
+        )
+
+
 class NotifierResource(dg.ConfigurableResource[Notifier]):
     """Where people are told what they should know at once.
 
@@ -416,9 +448,22 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "market_data": market_data_resource(settings),
         "warehouse": WarehouseResource(path=str(settings.warehouse)),
         "brokers": brokers_resource(settings),
+        "accounts": accounts_resource(settings),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
         "notifier": NotifierResource(ledger=settings.ledger),
     }
+
+
+def accounts_resource(settings: Settings) -> AccountsResource:
+    """What a broker says of accounts, as *settings* say where to ask."""
+    place = settings.ibkr
+    return AccountsResource(
+        ledger=settings.ledger,
+        warehouse=str(settings.warehouse),
+        host=place.host,
+        port=place.port,
+        client_id=place.account_client_id,
+    )
 
 
 def brokers_resource(settings: Settings) -> BrokersResource:

@@ -1,5 +1,6 @@
 """Every table that we keep, on one page."""
 
+from trading_assets.models.account import Account, AccountPosition
 from trading_assets.models.bar import Bar, CorporateAction, Coverage
 from trading_assets.models.chart import Chart
 from trading_assets.models.fill import BookEvent, Fill
@@ -55,6 +56,20 @@ COVERAGE = Table(
 )
 SYMBOLS = Table("symbols", Listing, ("con_id",), ("con_id",), wall_clock=("recorded_at",))
 
+ACCOUNT = Table(
+    "account",
+    Account,
+    ("account", "session"),
+    ("account", "session"),
+    wall_clock=("recorded_at",),
+)
+ACCOUNT_POSITIONS = Table(
+    "account_positions",
+    AccountPosition,
+    ("account", "session", "symbol", "con_id"),
+    ("account", "session"),
+)
+
 TABLES = (
     BARS,
     CORPORATE_ACTIONS,
@@ -71,4 +86,6 @@ TABLES = (
     PERFORMANCE,
     COVERAGE,
     SYMBOLS,
+    ACCOUNT,
+    ACCOUNT_POSITIONS,
 )

@@ -45,11 +45,18 @@ from trading_assets.errors import (
     DataMissing,
     InvalidInput,
     OrderUnresolved,
+    ReadOnlyGateway,
     RequestRefused,
     WrongAccount,
 )
 from trading_assets.models.base import Lane, Side
-from trading_assets.models.intent import Execution, Intent, OrderTicket
+from trading_assets.models.intent import (
+    Execution,
+    Fact,
+    FactKind,
+    Intent,
+    OrderTicket,
+)
 from trading_assets.models.order import Leg, OrderStatus, OrderType
 from trading_assets.models.table import Table
 from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
@@ -62,8 +69,8 @@ BEFORE_THE_OPEN = timedelta(minutes=5)
 
 LANE_WAIT_SECONDS = 300.0
 TOLD_OF_A_FILL = ("fill_id", "shares", "price", "commission")
-EXPIRY = "expiry"
-"""Who settles a day order that nobody has heard of, when its day is over."""
+FLATTEN = "flatten"
+"""How the reason of an order begins that a person has sent to get out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,21 @@ class Border:
     splits: Splits
     patience: Patience | None = None
     wait_seconds: float = LANE_WAIT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """What `IbkrBroker.flatten` did.
+
+    Attributes:
+        cancelled: Order ids that are gone for certain.
+        sent: Where the orders stand that sell what is held, or buy back what is short.
+        unresolved: Orders of which it is not certain; their symbols were left alone.
+    """
+
+    cancelled: tuple[str, ...]
+    sent: tuple[OrderStanding, ...]
+    unresolved: tuple[OrderStanding, ...]
 
 
 class IbkrBroker(Broker):
@@ -248,6 +270,7 @@ class IbkrBroker(Broker):
             opening,
             fills=fills,
             decisions=self._decisions(name, stored[begin:]),
+            unplanned=self._unplanned(name),
             working=working,
             gate=lambda day, decided: gate.let_out(
                 plan, decided, self._why_not_now(days.sessions[day])
@@ -314,6 +337,20 @@ class IbkrBroker(Broker):
             found[row["session"]].append(row)
         return found
 
+    def _unplanned(self, strategy: str) -> dict[date, list[Row]]:
+        """Exits by session, those that a person has ordered among them.
+
+        A decision's own are in its record already, and are told from these by their ids.
+        """
+        exits = [it for it in self._intents(strategy).values() if it.ticket.leg is Leg.EXIT]
+        facts = self._books.intents.facts_of(it.order_id for it in exits)
+        found: dict[date, list[Row]] = {}
+        for intent in exits:
+            told = (fact.text for fact in facts[intent.order_id])
+            said = next((text for text in told if text.startswith(FLATTEN)), FLATTEN)
+            found.setdefault(intent.ticket.session, []).append(_row(intent, said))
+        return found
+
     def _why_not_now(self, session: date) -> str:
         """Why a decision of *session* is too late to be sent; empty if it is not."""
         now = self._now()
@@ -329,7 +366,8 @@ class IbkrBroker(Broker):
         """Say when orders were decided; when they were sent is known by their intents."""
         now = self._now()
         for row in walked.orders:
-            if row["session"] >= decided_from:
+            is_planned = row["spec_hash"] != ""
+            if is_planned and row["session"] >= decided_from:
                 row |= {"decided_at": now, "submitted_at": None, "broker_order_id": ""}
 
     def _recorded(
@@ -413,22 +451,116 @@ class IbkrBroker(Broker):
                     f"{exit_.order_id} waits for {standing.order_id} to be cancelled, "
                     f"which is {after.state}"
                 )
-        held = self._held(strategy, exit_.symbol)
+        held = self._holdings(strategy).get(exit_.symbol, 0)
         if held * -exit_.side.sign < exit_.shares:
             return f"nothing left to close: {held} shares are held"
         return ""
 
-    def _held(self, strategy: str, symbol: str) -> int:
-        """Shares of *symbol* in the book, and what was filled since it was closed."""
+    # Getting out
+
+    def flatten(self, strategy: str, who: str, why: str) -> Flattened:
+        """Cancel all that works for *strategy*, and sell at the market what it holds.
+
+        Asking again is safe: what is on its way out already is left as it is.
+
+        Raises:
+            ReadOnlyGateway: If nothing may be sent.
+            GatewayUnreachable: If there is no session with the gateway.
+            NoAnswer: If it does not answer what has to be known before.
+            StoreBusy: If somebody else trades for the strategy, or in the account.
+        """
+        border = self._border
+        if border.is_readonly:
+            raise ReadOnlyGateway("flatten: IBKR_READONLY is not no; nothing was sent")
+        settings = border.settings()
+        self._require_own_account(strategy, settings.account)
+        with (
+            self.alone(strategy),
+            trading_session(
+                settings,
+                self._books,
+                wait_seconds=border.wait_seconds,
+                patience=border.patience,
+                now=self._now,
+            ) as session,
+        ):
+            cancelled, unresolved = self._cancel_all(strategy, session)
+            leaving = {
+                it.intent.ticket.symbol
+                for it in self._unsettled(strategy)
+                if it.intent.ticket.leg is Leg.EXIT
+            }
+            blocked = {it.intent.ticket.symbol for it in unresolved} | leaving
+            tickets = [
+                self._way_out(strategy, symbol, shares)
+                for symbol, shares in sorted(self._holdings(strategy).items())
+                if symbol not in blocked
+            ]
+            sent = session.desk.submit(tickets) if tickets else []
+            fact = Fact(
+                kind=FactKind.NOTICE,
+                at=self._now(),
+                source=who,
+                text=f"{FLATTEN}: {why} (by {who})",
+            )
+            for ticket in tickets:
+                self._books.intents.tell(ticket.order_id, fact)
+            return Flattened(tuple(cancelled), tuple(sent), tuple(unresolved))
+
+    def _cancel_all(
+        self, strategy: str, session: TradingSession
+    ) -> tuple[list[str], list[OrderStanding]]:
+        """Entries and legs: which are gone, and which are not for certain."""
+        cancelled: list[str] = []
+        unresolved: list[OrderStanding] = []
+        for standing in self._unsettled(strategy):
+            if standing.intent.ticket.leg is Leg.EXIT:
+                continue
+            try:
+                after = session.desk.cancel(standing.order_id)
+            except OrderUnresolved:
+                after = standing
+            if after.is_final:
+                cancelled.append(standing.order_id)
+            else:
+                unresolved.append(after)
+        return cancelled, unresolved
+
+    def _way_out(self, strategy: str, symbol: str, shares: int) -> OrderTicket:
+        """A market order for all of *shares*, by the first id that was never used."""
+        session = self._calendar.last_closed(self._now())
+        attempt = 1
+        while True:
+            ticket = OrderTicket(
+                strategy=strategy,
+                session=session,
+                symbol=symbol,
+                leg=Leg.EXIT,
+                side=Side.SELL if shares > 0 else Side.BUY,
+                shares=abs(shares),
+                order_type=OrderType.MARKET,
+                attempt=attempt,
+            )
+            if not self._is_taken(ticket.order_id):
+                return ticket
+            attempt += 1
+
+    def _is_taken(self, order_id: str) -> bool:
+        intents = self._books.intents
+        return bool(intents.known([order_id]) or intents.refusals([order_id]))
+
+    def _holdings(self, strategy: str) -> dict[str, int]:
+        """Signed shares in the book and what was filled since, by symbol; none of zero."""
         chain = self._chain(strategy).standing
-        state = self._books.ledger.state(strategy, self.lane, chain[-1].session)
+        last = chain[-1].session if chain else date.min
+        state = self._books.ledger.state(strategy, self.lane, last) if chain else None
         book = Opening.from_state(state, "").book if state else None
-        shares = book.shares(symbol) if book else 0
+        held = {own: it.shares for own, it in book.holdings.items()} if book else {}
         for session, fills in self._fills(strategy).items():
-            if session > chain[-1].session:
-                own = [it for it in fills if it.ticket.symbol == symbol]
-                shares += sum(it.ticket.sign * it.shares for it in own)
-        return shares
+            for it in fills if session > last else ():
+                change = it.ticket.sign * it.shares
+                held[it.ticket.symbol] = held.get(it.ticket.symbol, 0) + change
+        return {symbol: shares for symbol, shares in held.items() if shares}
 
     # What is told
 
@@ -496,6 +628,29 @@ def _plain(rows: pd.DataFrame) -> list[Row]:
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in own.to_dict("records")
     ]
+
+
+def _row(intent: Intent, reason: str) -> Row:
+    """The `orders` row of an order that a person has sent."""
+    ticket = intent.ticket
+    return {
+        "order_id": intent.order_id,
+        "session": ticket.session,
+        "symbol": ticket.symbol,
+        "leg": ticket.leg.value,
+        "side": ticket.side.value,
+        "shares": ticket.shares,
+        "order_type": ticket.order_type.value,
+        "limit_price": ticket.limit_price,
+        "stop_price": ticket.stop_price,
+        "tif": ticket.tif.value,
+        "status": OrderStatus.SUBMITTED.value,
+        "reason": reason,
+        "decided_at": intent.recorded_at,
+        "submitted_at": None,
+        "broker_order_id": "",
+        "spec_hash": "",
+    }
 
 
 def _ticket(strategy: str, row: Row) -> OrderTicket:

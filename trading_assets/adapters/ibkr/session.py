@@ -9,7 +9,7 @@ from typing import Self
 
 from trading_assets.adapters.ibkr.account import Held, positions
 from trading_assets.adapters.ibkr.gateway import PAPER_PREFIX, Gateway, GatewaySettings
-from trading_assets.adapters.ibkr.orders import OrderDesk, Patience
+from trading_assets.adapters.ibkr.orders import OrderDesk, Patience, Reconciliation
 from trading_assets.adapters.ledger.accounts import AccountBook
 from trading_assets.adapters.ledger.engine import ledger_url, open_engine
 from trading_assets.adapters.ledger.intents import IntentBook
@@ -71,11 +71,18 @@ class Books:
 
 
 class TradingSession:
-    """A connection that may trade, its desk, and what the account holds."""
+    """A connection that may trade, its desk, and what the account holds.
 
-    def __init__(self, gateway: Gateway, desk: OrderDesk) -> None:
+    Attributes:
+        reconciliation: What became of earlier orders, when it began.
+    """
+
+    def __init__(
+        self, gateway: Gateway, desk: OrderDesk, reconciliation: Reconciliation
+    ) -> None:
         self.gateway = gateway
         self.desk = desk
+        self.reconciliation = reconciliation
         self._held: list[Held] | None = None
 
     @property
@@ -129,5 +136,4 @@ def trading_session(
             Gateway.connected(settings) as gateway,
             OrderDesk(gateway, books.intents, patience, now) as desk,
         ):
-            desk.reconcile()
-            yield TradingSession(gateway, desk)
+            yield TradingSession(gateway, desk, desk.reconcile())
