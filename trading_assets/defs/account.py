@@ -1,7 +1,6 @@
 """The broker's own account: what it says it holds, held against what we have done."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
 
 import dagster as dg
 import pandas as pd
@@ -15,6 +14,7 @@ from trading_assets.defs.jobs import ACCOUNT as ACCOUNT_ASSET
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, session_partitions
 from trading_assets.defs.telling import check, tell, tell_rows
+from trading_assets.errors import InvalidInput
 from trading_assets.models.bar import CoverageStatus
 from trading_assets.models.base import Lane as BookLane
 from trading_assets.models.notice import Topic
@@ -95,8 +95,13 @@ def account_asset(market: Market, accounts_of: Mapping[str, str]) -> dg.AssetsDe
     ) -> dg.MaterializeResult:
         requested = Requested.of(context)
         current = market.current()
+        if not names:
+            raise InvalidInput(
+                "IBKR_ACCOUNT, or execution.account of a strategy's file, must name an "
+                "account"
+            )
         with waiting(requested, current):
-            if current in requested.sessions and _is_evening(market, current):
+            if current in requested.sessions and market.is_evening(current):
                 for name in names:
                     accounts.look(name, current)
             told, held = accounts.kept(names, requested.sessions)
@@ -132,12 +137,6 @@ REMEDY = "trading-assets reconcile shows what is held and why; --adopt takes it 
 def real_lanes(market: Market) -> tuple[Lane, ...]:
     """Lanes whose orders go to a broker outside."""
     return tuple(lane for lane in market.lanes if lane.spec.is_traded_for_real)
-
-
-def _is_evening(market: Market, current: date) -> bool:
-    """Whether what the broker says now is still how *current* has ended."""
-    calendar = market.calendar
-    return datetime.now(UTC) < calendar.open_at(calendar.offset(current, 1))
 
 
 def _partitions(requested: Requested, names: Sequence[str]) -> pd.DataFrame:

@@ -37,6 +37,11 @@ VOLUME = "volume"
 """A panel of every chart, and the one name in its list that is no indicator."""
 
 
+def utc_now() -> datetime:
+    """What the clock says, in UTC."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Lane:
     """One strategy's assets."""
@@ -161,12 +166,14 @@ class Market:
     Attributes:
         start: First session of their partitions.
         source: What the market-data port says it is, for code versions.
+        now: The clock, in UTC: the one place where steps ask it.
     """
 
     lanes: tuple[Lane, ...]
     calendar: TradingCalendar
     start: date
     source: str
+    now: Callable[[], datetime] = utc_now
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -195,8 +202,17 @@ class Market:
         )
 
     def current(self) -> date:
-        """The last session that has closed: the one place where steps ask the clock."""
-        return self.calendar.last_closed(datetime.now(UTC))
+        """The last session that has closed."""
+        return self.calendar.last_closed(self.now())
+
+    def is_evening(self, session: date) -> bool:
+        """Whether *session* has closed and the one after it has not opened yet."""
+        calendar, now = self.calendar, self.now()
+        return (
+            calendar.close_at(session)
+            <= now
+            < calendar.open_at(calendar.offset(session, 1))
+        )
 
     @property
     def indicators_version(self) -> str:

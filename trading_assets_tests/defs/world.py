@@ -6,9 +6,9 @@ changes the files that it is about.
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,12 +98,14 @@ class World:
 
     Attributes:
         count: Sessions that the market has bars of, from `MARKET_START` on.
+        now: The clock of steps; None for the real one.
     """
 
     home: Path
     count: int = 34
     resources: Mapping[str, Any] = field(default_factory=dict)
     market_start: date = MARKET_START
+    now: Callable[[], datetime] | None = None
 
     @classmethod
     def made(
@@ -200,7 +202,8 @@ class World:
 
     @cached_property
     def market(self) -> Market:
-        return market_of(self.settings)
+        market = market_of(self.settings)
+        return market if self.now is None else replace(market, now=self.now)
 
     @cached_property
     def definitions(self) -> dg.Definitions:

@@ -35,6 +35,10 @@ class AccountBook:
         """
         return cls(open_engine(ledger_url(place)))
 
+    def close(self) -> None:
+        """Let go of the database; the book can still be used and opens it again."""
+        self._engine.dispose()
+
     def claim(self, account: str, *, is_live: bool) -> None:
         """Let orders of *account* into this ledger.
 

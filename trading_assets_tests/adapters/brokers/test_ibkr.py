@@ -16,7 +16,12 @@ from trading_assets.adapters.ibkr.session import Books
 from trading_assets.core.audit import cash_differences, share_differences
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
-from trading_assets.errors import OrderConflict, OrderUnresolved, WrongAccount
+from trading_assets.errors import (
+    OrderConflict,
+    OrderUnresolved,
+    ReadOnlyGateway,
+    WrongAccount,
+)
 from trading_assets.models.account import Adoption, AdoptionKind
 from trading_assets.models.table import Table
 from trading_assets.models.tables import (
@@ -449,3 +454,56 @@ def test_an_exit_waits_until_the_legs_are_gone_for_certain(street: Street) -> No
     street.evening(1)
 
     assert f"reference-{DAYS[1]}-AAA-exit" in street.sent()
+
+
+def test_flatten_cancels_what_works_and_sells_what_is_held(street: Street) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.evening(0)
+    street.open(1)
+
+    done = street.broker.flatten("reference", "ann", "enough")
+
+    legs = {f"reference-{DAYS[0]}-AAA-{leg}" for leg in ("target", "stop")}
+    assert set(done.cancelled) == legs
+    assert [it.order_id for it in done.sent] == [f"reference-{DAYS[0]}-AAA-exit"]
+    assert done.unresolved == ()
+    assert "AAA" not in street.fake.positions
+
+
+def test_what_a_person_has_sold_is_an_order_with_its_reason(street: Street) -> None:
+    street.evening(0)
+    street.open(1)
+    street.broker.flatten("reference", "ann", "enough")
+    street.close(1)
+
+    street.evening(1, first=0)
+
+    orders = street.rows(ORDERS, 1)
+    assert told(orders, "leg", "side", "shares", "status", "reason")[1:] == [
+        ("exit", "SELL", 10, "submitted", "flatten: enough (by ann)")
+    ]
+    assert told(street.rows(TRADES, 2), "symbol", "shares", "exit_reason") == [
+        ("AAA", 10, "exit")
+    ]
+    assert_balanced(street, 2)
+
+
+def test_flattening_twice_sells_once(street: Street) -> None:
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.broker.flatten("reference", "ann", "enough")
+
+    again = street.broker.flatten("reference", "ann", "enough")
+
+    assert again.sent == ()
+    assert street.sent()[1:] == [f"reference-{DAYS[1]}-AAA-exit"]
+
+
+def test_nothing_is_flattened_over_a_read_only_connection(street: Street) -> None:
+    street.evening(0)
+    street.is_readonly = True
+
+    with pytest.raises(ReadOnlyGateway):
+        street.broker.flatten("reference", "ann", "enough")
