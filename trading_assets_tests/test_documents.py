@@ -461,7 +461,14 @@ def test_the_readme_lists_every_command() -> None:
 
 
 def test_every_check_is_described(tmp_path: Path) -> None:
-    settings = Settings.from_environment({"TRADING_HOME": str(tmp_path)})
+    file = tmp_path / "real.yaml"
+    file.write_text(
+        "name: real\nuniverse: [AAPL]\nstart: 2024-01-02\n"
+        "analyst: {kind: rules, rule: breakout}\nexecution: {broker: ibkr}\n"
+    )
+    settings = Settings.from_environment(
+        {"TRADING_HOME": str(tmp_path), "TRADING_STRATEGIES": str(tmp_path)}
+    )
     assets = [
         asset
         for asset in definitions_of(settings).assets or ()
@@ -469,13 +476,12 @@ def test_every_check_is_described(tmp_path: Path) -> None:
     ]
     there = {
         (
-            spec.asset_key.to_user_string().replace("breakout/", "<strategy>/"),
+            re.sub("^real/(replay/)?", "<strategy>/", spec.asset_key.to_user_string()),
             spec.name,
             "yes" if spec.blocking else "no",
         )
         for asset in assets
         for spec in asset.check_specs
-        if spec.asset_key.path[0] != "trend_following"
     }
 
     rows = rows_of(section("docs/operations.md", "Checks"))
