@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.schema import (
     ACCOUNT_SNAPSHOTS,
     ADOPTIONS,
@@ -18,26 +17,8 @@ from trading_assets.errors import WrongAccount
 from trading_assets.models.account import Adoption
 
 
-class AccountBook:
+class AccountBook(LedgerPart):
     """What the ledger knows of accounts, in SQLite or PostgreSQL; rows are only added."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take a database of today's schema; `open` finds one."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open the ledger at *place*, made or brought up to date if need be.
-
-        Raises:
-            InvalidInput: If *place* is a URL of anything but PostgreSQL.
-            SchemaTooNew: If a newer version of this package has written it.
-        """
-        return cls(open_engine(ledger_url(place)))
-
-    def close(self) -> None:
-        """Let go of the database; the book can still be used and opens it again."""
-        self._engine.dispose()
 
     def claim(self, account: str, *, is_live: bool) -> None:
         """Let orders of *account* into this ledger.

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -56,6 +56,31 @@ def open_engine(url: sa.URL) -> sa.Engine:
     engine = _sqlite(url) if url.drivername.startswith("sqlite") else _postgres(url)
     _upgrade(engine)
     return engine
+
+
+class LedgerPart:
+    """A part of the ledger, in SQLite or PostgreSQL; whoever derives says which."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        """Take a database of today's schema; `open` finds one."""
+        self._engine = engine
+
+    @classmethod
+    def open(cls, place: str | Path) -> Self:
+        """Open the ledger at *place*, made or brought up to date if need be.
+
+        Args:
+            place: A file of SQLite's, or a URL of PostgreSQL's.
+
+        Raises:
+            InvalidInput: If *place* is a URL of anything else.
+            SchemaTooNew: If a newer version of this package has written it.
+        """
+        return cls(open_engine(ledger_url(place)))
+
+    def close(self) -> None:
+        """Let go of the database; it can still be used, and is opened again then."""
+        self._engine.dispose()
 
 
 @contextmanager

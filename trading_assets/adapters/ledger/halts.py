@@ -5,12 +5,10 @@ Rows are only ever added. Of each strategy, and of everything, the newest word c
 
 from dataclasses import asdict, fields
 from datetime import UTC, date, datetime
-from pathlib import Path
-from typing import Self
 
 import sqlalchemy as sa
 
-from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.schema import HALTS, SESSION_HALTS
 from trading_assets.models.halt import EVERYTHING, Halt
 
@@ -19,29 +17,8 @@ ONE_AT_A_TIME = sa.text("LOCK TABLE halts IN EXCLUSIVE MODE")
 """For PostgreSQL: two who speak at once are numbered in turn, and readers don't wait."""
 
 
-class HaltBook:
+class HaltBook(LedgerPart):
     """What is halted, in SQLite or PostgreSQL; every process sees it once it is said."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take a database of today's schema; `open` finds one."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open the ledger at *place*, made or brought up to date if need be.
-
-        Args:
-            place: A file of SQLite's, or a URL of PostgreSQL's.
-
-        Raises:
-            InvalidInput: If *place* is a URL of anything else.
-            SchemaTooNew: If a newer version of this package has written it.
-        """
-        return cls(open_engine(ledger_url(place)))
-
-    def close(self) -> None:
-        """Let go of the database; the book can still be used and opens it again."""
-        self._engine.dispose()
 
     def halt(self, strategy: str, session: date, who: str, why: str) -> Halt:
         """Stop new orders of *strategy*; what it says holds for every process from now on.

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.schema import (
     COMMISSIONS,
     EXECUTIONS,
@@ -61,29 +60,8 @@ def payload_hash(ticket: OrderTicket, account: str) -> str:
     return hashlib.sha256(written.encode()).hexdigest()
 
 
-class IntentBook:
+class IntentBook(LedgerPart):
     """Intents, facts and executions, in SQLite or PostgreSQL."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take a database of today's schema; `open` finds one."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open the ledger at *place*, made or brought up to date if need be.
-
-        Args:
-            place: A file of SQLite's, or a URL of PostgreSQL's.
-
-        Raises:
-            InvalidInput: If *place* is a URL of anything else.
-            SchemaTooNew: If a newer version of this package has written it.
-        """
-        return cls(open_engine(ledger_url(place)))
-
-    def close(self) -> None:
-        """Let go of the database; the book can still be used and opens it again."""
-        self._engine.dispose()
 
     def commit(self, intents: Sequence[Intent]) -> None:
         """Record *intents*, all of them or none; afterwards they survive anything.

@@ -5,12 +5,11 @@ Rows are only ever added, numbered from 1 without gaps by whoever comes.
 
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
 
-from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.lanes import lane_lock
 from trading_assets.adapters.ledger.schema import NOTICES
 from trading_assets.models.notice import Notice, Topic
@@ -19,29 +18,8 @@ LOCKED_AS = "notices"
 """Instead of a strategy's name, where books are locked; the topic is the lane."""
 
 
-class NoticeBook:
+class NoticeBook(LedgerPart):
     """Notices, in SQLite or PostgreSQL."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take a database of today's schema; `open` finds one."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open the ledger at *place*, made or brought up to date if need be.
-
-        Args:
-            place: A file of SQLite's, or a URL of PostgreSQL's.
-
-        Raises:
-            InvalidInput: If *place* is a URL of anything else.
-            SchemaTooNew: If a newer version of this package has written it.
-        """
-        return cls(open_engine(ledger_url(place)))
-
-    def close(self) -> None:
-        """Let go of the database; the book can still be used and opens it again."""
-        self._engine.dispose()
 
     def turn(self, topic: Topic, wait_seconds: float) -> AbstractContextManager[None]:
         """Be the only one who tells of *topic*; whoever dies with it gives it back.

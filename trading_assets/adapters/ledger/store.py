@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
-from pathlib import Path
 from types import MappingProxyType
-from typing import Self
 
 import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from trading_assets.adapters.ledger.engine import ledger_url, open_engine, writing
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.ledger.lanes import lane_lock
 from trading_assets.adapters.ledger.schema import (
@@ -59,33 +57,12 @@ class SessionRecord:
     state: str
 
 
-class Ledger:
+class Ledger(LedgerPart):
     """Books of simulated trading, in SQLite or PostgreSQL.
 
     A session that is walked anew gets another generation; the older ones stay and are
     not read. What is current is the highest generation of each session.
     """
-
-    def __init__(self, engine: sa.Engine) -> None:
-        """Take a database of today's schema; `open` finds one."""
-        self._engine = engine
-
-    @classmethod
-    def open(cls, place: str | Path) -> Self:
-        """Open the ledger at *place*, made or brought up to date if need be.
-
-        Args:
-            place: A file of SQLite's, or a URL of PostgreSQL's.
-
-        Raises:
-            InvalidInput: If *place* is a URL of anything else.
-            SchemaTooNew: If a newer version of this package has written it.
-        """
-        return cls(open_engine(ledger_url(place)))
-
-    def close(self) -> None:
-        """Let go of the database; the ledger can still be used and opens it again."""
-        self._engine.dispose()
 
     @property
     def halts(self) -> HaltBook:

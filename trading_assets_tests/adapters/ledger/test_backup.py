@@ -169,8 +169,15 @@ def test_a_restore_is_all_or_nothing(place: str, tmp_path: Path) -> None:
 def test_an_older_backup_is_brought_up_to_date(place: str, tmp_path: Path) -> None:
     fill_every_table(tmp_path / "old.db")
     engine = open_engine(ledger_url(tmp_path / "old.db"))
-    newer = ("notices", "adoptions", "account_snapshots", "halts", "session_halts",
-             "ledger_accounts")  # fmt: skip
+    newer = (
+        "notices",
+        "adoptions",
+        "account_snapshots",
+        "halts",
+        "session_halts",
+        "ledger_accounts",
+        "order_refusals",
+    )
     with engine.begin() as connection:
         for name in newer:
             METADATA.tables[name].drop(connection)
