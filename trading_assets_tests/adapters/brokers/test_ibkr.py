@@ -68,6 +68,8 @@ class Street:
         self.bracket = False
         self.halted: Callable[[str], str] = lambda _: ""
         self.is_readonly = False
+        self.patience = PATIENCE
+        self.answer_seconds = 30.0
 
     @property
     def broker(self) -> IbkrBroker:
@@ -76,6 +78,7 @@ class Street:
             client_id=7,
             account=ACCOUNT,
             readonly=self.is_readonly,
+            answer_seconds=self.answer_seconds,
             messages_per_second=0,
         )
         border = Border(
@@ -83,7 +86,7 @@ class Street:
             is_readonly=self.is_readonly,
             halted=self.halted,
             splits=list,
-            patience=PATIENCE,
+            patience=self.patience,
             wait_seconds=5.0,
         )
         return IbkrBroker(self.books, border, CALENDAR, self.clock)
