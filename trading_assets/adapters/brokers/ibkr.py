@@ -127,6 +127,7 @@ class IbkrBroker(Broker):
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
         with self.alone(name), self._session(name, is_tonight=is_tonight) as session:
             traded = self._accounted(plan, sessions, first, market, session)
+            self._give_up(name)
             if session is not None:
                 self._send(name, sessions[-1], session)
             return traded
@@ -351,25 +352,40 @@ class IbkrBroker(Broker):
 
     # Sending
 
-    def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
-        """Bring to the broker what was decided for *session* and is not there yet."""
+    def _give_up(self, strategy: str) -> None:
+        """Say of what was let out, was never sent and is too late by now that it is."""
         chain = self._chain(strategy).standing
-        if session not in days_of(chain):
-            return
-        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, [session], chain)
-        wanted = [
-            row for row in _plain(decided) if row["status"] == OrderStatus.SUBMITTED.value
-        ]
+        for row in self._unsent(strategy, chain):
+            if why := self._why_not_now(row["session"]):
+                self._books.intents.refuse(row["order_id"], strategy, why, self._now())
+
+    def _unsent(self, strategy: str, chain: Sequence[BookSession]) -> list[Row]:
+        """What was let out in the sessions of *chain*, and neither sent nor refused."""
+        days = days_of(chain)
+        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, days, chain)
+        let_out = decided[decided["status"] == OrderStatus.SUBMITTED.value]
         intents = self._books.intents
-        ids = [row["order_id"] for row in wanted]
-        done = {*intents.known(ids), *intents.refusals(ids)}
-        tickets = [
-            _ticket(strategy, row)
-            for row in sorted(wanted, key=exits_first)
-            if row["order_id"] not in done
-        ]
+        done = {*intents.known(let_out["order_id"]), *intents.refusals(let_out["order_id"])}
+        return _plain(let_out[~let_out["order_id"].isin(done)])
+
+    def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
+        """Bring to the broker what was decided for *session* and is not there yet.
+
+        Raises:
+            OrderUnresolved: If an order has to wait for another one; the rest is sent.
+        """
+        chain = self._chain(strategy).standing
+        tonight = [entry for entry in chain if entry.session == session]
+        unsent = sorted(self._unsent(strategy, tonight), key=exits_first)
+        tickets = [_ticket(strategy, row) for row in unsent]
+        waiting: list[str] = []
         for _, family in groupby(tickets, key=lambda it: it.parent_id or it.order_id):
-            self._send_family(strategy, session, list(family), trading)
+            try:
+                self._send_family(strategy, session, list(family), trading)
+            except OrderUnresolved as unresolved:
+                waiting.append(str(unresolved))
+        if waiting:
+            raise OrderUnresolved("; ".join(waiting))
 
     def _send_family(
         self,
@@ -419,16 +435,25 @@ class IbkrBroker(Broker):
         return ""
 
     def _held(self, strategy: str, symbol: str) -> int:
-        """Shares of *symbol* in the book, and what was filled since it was closed."""
+        """Shares of *symbol* in the book, and what became known since it was kept.
+
+        A fill of a session that is accounted for may be heard while its evening sells.
+        """
         chain = self._chain(strategy).standing
-        state = self._books.ledger.state(strategy, self.lane, chain[-1].session)
+        ledger = self._books.ledger
+        state = ledger.state(strategy, self.lane, chain[-1].session)
         book = Opening.from_state(state, "").book if state else None
-        shares = book.shares(symbol) if book else 0
-        for session, fills in self._fills(strategy).items():
-            if session > chain[-1].session:
-                own = [it for it in fills if it.ticket.symbol == symbol]
-                shares += sum(it.ticket.sign * it.shares for it in own)
-        return shares
+        rows = ledger.rows(strategy, self.lane, FILLS, days_of(chain), chain)
+        own = rows[rows["symbol"] == symbol]
+        bought = own["side"] == Side.BUY.value
+        booked = int(own["shares"].where(bought, -own["shares"]).sum())
+        known = sum(
+            it.ticket.sign * it.shares
+            for fills in self._fills(strategy).values()
+            for it in fills
+            if it.ticket.symbol == symbol
+        )
+        return (book.shares(symbol) if book else 0) + known - booked
 
     # What is told
 
@@ -457,7 +482,7 @@ class IbkrBroker(Broker):
                 intent, facts[intent.order_id], traded[ref], self._calendar
             )
         ]
-        rows += self._refusal_events(strategy, sessions)
+        rows += self._refusal_events(strategy)
         wanted = set(sessions)
         told = [
             row | {"strategy": strategy, "lane": self.lane.value}
@@ -472,8 +497,11 @@ class IbkrBroker(Broker):
         )
         return ORDER_EVENTS.conform(frame.sort_values(list(ORDER_EVENTS.key)))
 
-    def _refusal_events(self, strategy: str, sessions: Sequence[date]) -> list[Row]:
-        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, sessions)
+    def _refusal_events(self, strategy: str) -> list[Row]:
+        chain = self._chain(strategy).standing
+        decided = self._books.ledger.rows(
+            strategy, self.lane, ORDERS, days_of(chain), chain
+        )
         shares = dict(zip(decided["order_id"], decided["shares"], strict=True))
         return [
             refusal_event(order_id, int(shares[order_id]), reason, at, self._calendar)

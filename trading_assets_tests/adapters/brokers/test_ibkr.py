@@ -1,7 +1,7 @@
 """A strategy traded at Interactive Brokers, evening by evening, over a real socket."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from trading_assets.adapters.ibkr.session import Books
 from trading_assets.core.audit import cash_differences, share_differences
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
-from trading_assets.errors import OrderConflict, OrderUnresolved, WrongAccount
+from trading_assets.errors import NoAnswer, OrderConflict, OrderUnresolved, WrongAccount
 from trading_assets.models.account import Adoption, AdoptionKind
+from trading_assets.models.intent import Execution
 from trading_assets.models.table import Table
 from trading_assets.models.tables import (
     BOOK_EVENTS,
@@ -45,6 +46,8 @@ PRICES: Mapping[str, Sequence[float]] = {
 CON_IDS = {"AAA": 101, "BBB": 102}
 BOUGHT = (Said(0, "AAA", "BUY"),)
 PATIENCE = Patience(acknowledge=5.0, settle=0.05)
+HASTY = Patience(acknowledge=0.3, settle=0.05)
+CONTRACT_DETAILS = 9
 
 
 @dataclass
@@ -161,6 +164,14 @@ def refused(street: Street, day: int) -> dict[str, str]:
     rows = street.broker.rows("reference", ORDERS, [DAYS[day]])
     own = rows[rows["status"] == "refused"]
     return dict(zip(own["symbol"] + "-" + own["leg"], own["reason"], strict=True))
+
+
+def told_late(street: Street, session: date) -> Execution:
+    """One more execution of the stop of day 0, at the open of *session*."""
+    ours = street.books.intents.executions(ACCOUNT)
+    sold = next(it for it in ours if it.order_ref == f"reference-{DAYS[0]}-AAA-stop")
+    opened = CALENDAR.open_at(session)
+    return replace(sold, exec_key="late", shares=1.0, at=opened, commission=None)
 
 
 def assert_balanced(street: Street, count: int) -> None:
@@ -452,3 +463,99 @@ def test_an_exit_waits_until_the_legs_are_gone_for_certain(street: Street) -> No
     street.evening(1)
 
     assert f"reference-{DAYS[1]}-AAA-exit" in street.sent()
+
+
+def test_an_exit_never_sells_what_a_leg_has_sold_in_the_meantime(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(1, "AAA", "SELL"),
+    )
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.clock.now = CALENDAR.close_at(DAYS[1]) + timedelta(minutes=10)
+    street.fake.inject(Fault.CANCELLED_BUT_FILLED)
+
+    street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    assert street.fake.positions == {}
+
+
+def test_an_exit_that_has_to_wait_keeps_no_other_symbol_waiting(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(1, "AAA", "SELL"),
+        Said(1, "BBB", "BUY", entry=50.0, stop=40.0, target=80.0),
+    )
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.patience = HASTY
+    street.fake.inject(Fault.NO_ANSWER, message=4)
+
+    with pytest.raises(OrderUnresolved, match="waits for"):
+        street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    assert f"reference-{DAYS[1]}-BBB-entry" in street.sent()
+
+
+def test_what_was_decided_and_never_sent_is_known_to_be_too_late(street: Street) -> None:
+    street.answer_seconds = 0.2
+    street.fake.inject(Fault.NO_ANSWER, message=CONTRACT_DETAILS, times=2)
+    with pytest.raises(NoAnswer):
+        street.evening(0)
+
+    street.close(1)
+    street.evening(1)
+
+    assert street.sent() == []
+    late = street.broker.rows("reference", ORDER_EVENTS, [DAYS[1]])
+    assert list(late["order_id"]) == [f"reference-{DAYS[0]}-AAA-entry"]
+    assert list(late["status"]) == ["cancelled"]
+    assert late["reason"].iloc[0] == f"too_late: {DAYS[1]} has closed since"
+
+
+def test_what_is_told_late_changes_no_row_of_another_session(street: Street) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.open(2)
+    street.fake.fill_in_parts("AAA", 4)
+    street.fake.price("AAA", 7.5)
+    street.close(2)
+    street.evening(2)
+    street.open(3)
+    street.fake.price("AAA", 7.0)
+    street.close(3)
+    street.evening(3)
+    before = street.broker.rows("reference", ORDER_EVENTS, [DAYS[3]])
+
+    street.books.intents.add_executions([told_late(street, DAYS[2])])
+
+    after = street.broker.rows("reference", ORDER_EVENTS, [DAYS[3]])
+    assert list(before["status"]) != []
+    pd.testing.assert_frame_equal(after, before)
+    both = street.rows(ORDER_EVENTS, 4)
+    assert not both.duplicated(["order_id", "seq"]).any()
+
+
+def test_a_trade_that_is_busted_leaves_the_others_their_ids(street: Street) -> None:
+    street.evening(0)
+    street.fake.fill_in_parts("AAA", 4, 6)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.fake.correct(street.fake.executions[0].exec_id, shares=0)
+
+    street.evening(1)
+
+    fills = street.rows(FILLS, 2)
+    assert told(fills, "fill_id", "shares") == [(f"reference-{DAYS[0]}-AAA-entry-2", 6)]
+    assert_balanced(street, 2)
