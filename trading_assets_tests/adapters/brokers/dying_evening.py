@@ -1,0 +1,73 @@
+"""A process that trades an evening at a gateway, and dies at a chosen moment.
+
+``python -m … HOME PORT DAY MOMENT``: it trades day number DAY of `SAID`, and kills itself
+instead of its MOMENT-th statement or commit in the ledger. Whatever was sent until then is
+out; whatever was heard and not written down is forgotten.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from trading_assets.adapters.ibkr.orders import Patience
+from trading_assets_tests.adapters.brokers.test_ibkr import (
+    ACCOUNT,
+    AFTER_CLOSE,
+    CALENDAR,
+    DAYS,
+    Clock,
+    Street,
+)
+from trading_assets_tests.fake_gateway import FakeGateway
+from trading_assets_tests.make import Said
+
+SAID = (
+    Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+    Said(0, "BBB", "BUY", entry=50.0, stop=40.0, target=80.0),
+    Said(1, "AAA", "SELL"),
+)
+IN_A_HURRY = Patience(acknowledge=0.5, settle=0.1)
+
+
+class Moments:
+    """Counts what a street says to its ledger, and may end the process there."""
+
+    def __init__(self, street: Street, last: int = 0) -> None:
+        """Begin to count.
+
+        Args:
+            street: Whose ledger.
+            last: Instead of which word the process dies; 0 for none.
+        """
+        self.count, self.last = 0, last
+        engine = street.books.intents._engine  # noqa: SLF001 - all books share it
+        for name in ("before_cursor_execute", "commit"):
+            sa.event.listen(engine, name, self._pass_by)
+
+    def _pass_by(self, *_told: object) -> None:
+        self.count += 1
+        if self.count == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def prepare(street: Street) -> Street:
+    """Have *street* trade `SAID` in brackets."""
+    street.said, street.bracket, street.patience = SAID, True, IN_A_HURRY
+    return street
+
+
+def main() -> None:
+    """Trade, and maybe die."""
+    home, port, day, moment = sys.argv[1:]
+    clock = Clock(CALENDAR.close_at(DAYS[int(day)]) + AFTER_CLOSE)
+    somewhere = FakeGateway(port=int(port), account=ACCOUNT)  # only where it is
+    street = prepare(Street(Path(home), somewhere, clock))
+    Moments(street, int(moment))
+    street.evening(int(day))
+
+
+if __name__ == "__main__":
+    main()
