@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-import sqlalchemy as sa
+from sqlalchemy import event
 
 from trading_assets.adapters.ibkr.orders import Patience
 from trading_assets_tests.adapters.brokers.test_ibkr import (
@@ -43,9 +43,9 @@ class Moments:
             last: Instead of which word the process dies; 0 for none.
         """
         self.count, self.last = 0, last
-        engine = street.books.intents._engine  # noqa: SLF001 - all books share it
+        engine = street.books.intents._engine
         for name in ("before_cursor_execute", "commit"):
-            sa.event.listen(engine, name, self._pass_by)
+            event.listen(engine, name, self._pass_by)
 
     def _pass_by(self, *_told: object) -> None:
         self.count += 1

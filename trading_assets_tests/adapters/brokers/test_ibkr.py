@@ -75,8 +75,8 @@ class Street:
         self.answer_seconds = 30.0
 
     @property
-    def broker(self) -> IbkrBroker:
-        settings = GatewaySettings(
+    def settings(self) -> GatewaySettings:
+        return GatewaySettings(
             port=self.fake.port,
             client_id=7,
             account=ACCOUNT,
@@ -84,8 +84,11 @@ class Street:
             answer_seconds=self.answer_seconds,
             messages_per_second=0,
         )
+
+    @property
+    def broker(self) -> IbkrBroker:
         border = Border(
-            lambda: settings,
+            lambda: self.settings,
             is_readonly=self.is_readonly,
             halted=self.halted,
             splits=list,
