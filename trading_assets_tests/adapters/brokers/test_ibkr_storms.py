@@ -273,6 +273,7 @@ class Storm(Street):
         last = events.sort_values("seq").groupby("order_id")["status"].last()
         heard = set(last[last != "unknown"].index) | self.inactive()
         assert set(submitted["order_id"]) <= heard
+        assert set(self.committed()) <= set(submitted["order_id"])
 
     def inactive(self) -> set[str]:
         """Orders that are neither working nor over, by the broker's word."""
