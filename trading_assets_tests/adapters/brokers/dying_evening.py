@@ -1,7 +1,7 @@
 """A process that trades an evening at a gateway, and dies at a chosen moment.
 
 ``python -m … HOME PORT DAY MOMENT``: it trades day number DAY of `SAID`, and kills itself
-instead of its MOMENT-th statement or commit in the ledger. Whatever was sent until then is
+instead of its MOMENT-th insertion or commit in the ledger. Whatever was sent until then is
 out; whatever was heard and not written down is forgotten.
 """
 
@@ -33,23 +33,34 @@ IN_A_HURRY = Patience(acknowledge=0.5, settle=0.1)
 
 
 class Moments:
-    """Counts what a street says to its ledger, and may end the process there."""
+    """Every word of a street to its ledger, at one of which the process may end.
+
+    Attributes:
+        told: ``commit``, or the name of the table, for each of them.
+    """
 
     def __init__(self, street: Street, last: int = 0) -> None:
-        """Begin to count.
+        """Begin to listen.
 
         Args:
             street: Whose ledger.
             last: Instead of which word the process dies; 0 for none.
         """
-        self.count, self.last = 0, last
-        engine = street.books.intents._engine
-        for name in ("before_cursor_execute", "commit"):
-            event.listen(engine, name, self._pass_by)
+        self.told: list[str] = []
+        self._last = last
+        engine = street.books.intents._engine  # all books share it
+        event.listen(engine, "before_cursor_execute", self._on_statement)
+        event.listen(engine, "commit", lambda _connection: self._pass_by("commit"))
 
-    def _pass_by(self, *_told: object) -> None:
-        self.count += 1
-        if self.count == self.last:
+    def _on_statement(
+        self, _connection: object, _cursor: object, statement: str, *_: object
+    ) -> None:
+        if statement.startswith("INSERT INTO "):
+            self._pass_by(statement.split()[2])
+
+    def _pass_by(self, word: str) -> None:
+        self.told.append(word)
+        if len(self.told) == self._last:
             os.kill(os.getpid(), signal.SIGKILL)
 
 

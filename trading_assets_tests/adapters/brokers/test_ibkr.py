@@ -13,12 +13,19 @@ from trading_assets.adapters.brokers.port import Traded
 from trading_assets.adapters.ibkr.gateway import GatewaySettings
 from trading_assets.adapters.ibkr.orders import Patience
 from trading_assets.adapters.ibkr.session import Books
+from trading_assets.core.agreement import Split
 from trading_assets.core.audit import cash_differences, share_differences
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
-from trading_assets.errors import NoAnswer, OrderConflict, OrderUnresolved, WrongAccount
+from trading_assets.errors import (
+    GatewayUnreachable,
+    NoAnswer,
+    OrderConflict,
+    OrderUnresolved,
+    WrongAccount,
+)
 from trading_assets.models.account import Adoption, AdoptionKind
-from trading_assets.models.intent import Execution
+from trading_assets.models.intent import Commission, Execution
 from trading_assets.models.table import Table
 from trading_assets.models.tables import (
     BOOK_EVENTS,
@@ -32,7 +39,14 @@ from trading_assets.models.tables import (
 from trading_assets.sessions import trading_calendar
 from trading_assets_tests.fake_gateway import FakeGateway
 from trading_assets_tests.fake_gateway.faults import Fault
-from trading_assets_tests.make import Said, flat, make_days, make_sessions, make_spec
+from trading_assets_tests.make import (
+    Happened,
+    Said,
+    flat,
+    make_days,
+    make_sessions,
+    make_spec,
+)
 
 ACCOUNT = "DU1234567"
 DAYS = make_sessions(8)
@@ -68,6 +82,7 @@ class Street:
         self.fake = fake
         self.books = Books.open(home / "ledger.db")
         self.said: Sequence[Said] = BOUGHT
+        self.happened: Sequence[Happened] = ()
         self.bracket = False
         self.halted: Callable[[str], str] = lambda _: ""
         self.is_readonly = False
@@ -91,11 +106,19 @@ class Street:
             lambda: self.settings,
             is_readonly=self.is_readonly,
             halted=self.halted,
-            splits=list,
+            splits=self.splits,
             patience=self.patience,
             wait_seconds=5.0,
         )
         return IbkrBroker(self.books, border, CALENDAR, self.clock)
+
+    def splits(self) -> list[Split]:
+        """Those that have happened by now."""
+        known = [
+            Split(CALENDAR.open_at(DAYS[it.day]), it.symbol, it.value)
+            for it in self.happened
+        ]
+        return [split for split in known if split.at <= self.clock()]
 
     @property
     def plan(self) -> Plan:
@@ -118,7 +141,7 @@ class Street:
         del held, signals_from
         candles = {name: [flat(price) for price in own] for name, own in PRICES.items()}
         walked = slice(DAYS.index(first), DAYS.index(last) + 1)
-        return make_days(candles, said=self.said, walked=walked)
+        return make_days(candles, said=self.said, happened=self.happened, walked=walked)
 
     def open(self, day: int) -> None:
         """Trading begins in day number *day*, at its prices."""
@@ -547,6 +570,125 @@ def test_what_is_told_late_changes_no_row_of_another_session(street: Street) -> 
     pd.testing.assert_frame_equal(after, before)
     both = street.rows(ORDER_EVENTS, 4)
     assert not both.duplicated(["order_id", "seq"]).any()
+
+
+def test_what_is_left_of_an_entry_that_expires_in_part_is_held_and_sold(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    street.evening(0)
+    street.fake.fill_in_parts("AAA", 4)
+    street.open(1)
+    street.close(1)
+    street.fake.end_day()
+
+    street.evening(1)
+
+    events = street.broker.rows("reference", ORDER_EVENTS, [DAYS[1]])
+    mine = events[events["order_id"] == f"reference-{DAYS[0]}-AAA-entry"]
+    assert list(mine["status"]) == ["partially_filled", "expired"]
+    exits = street.rows(ORDERS, 2).query("leg == 'exit'")
+    assert list(exits["shares"]) == [4]
+    assert_balanced(street, 2)
+
+
+def test_legs_of_an_entry_that_is_rejected_are_over_as_well(street: Street) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.fake.inject(Fault.REJECT)
+    street.evening(0)
+
+    street.evening(0)
+
+    last = street.rows(ORDER_EVENTS, 1).groupby("order_id")["status"].last()
+    assert list(last) == ["rejected", "rejected", "rejected"]
+
+
+def test_a_session_decided_while_the_gateway_was_down_is_too_late_when_it_heals(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "BBB", "BUY"))
+    street.fake.stop_listening()
+    with pytest.raises(GatewayUnreachable):
+        street.evening(0)
+    street.fake.start_listening()
+    street.close(1)
+
+    street.evening(1, first=0)
+
+    assert street.sent() == [f"reference-{DAYS[1]}-BBB-entry"]
+    assert refused(street, 0)["AAA-entry"].startswith("too_late: ")
+
+
+def test_a_past_session_is_accounted_for_while_tonights_orders_work(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "BBB", "BUY"))
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    before = street.rows(ORDERS, 2)
+
+    assert street.evening(0) == Traded((), ())
+
+    pd.testing.assert_frame_equal(street.rows(ORDERS, 2), before)
+    assert [order.order_ref for order in street.fake.orders.values() if order.is_open] == [
+        f"reference-{DAYS[1]}-BBB-entry"
+    ]
+
+
+def test_a_commission_that_is_told_a_day_later_is_paid_in_its_session(
+    street: Street,
+) -> None:
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.close(2)
+    paid = street.rows(PORTFOLIO, 2)["commission_paid"].iloc[-1]
+    (execution,) = street.books.intents.executions(ACCOUNT)
+    later = Commission(
+        account=ACCOUNT,
+        exec_key=execution.exec_key,
+        correction=execution.correction + 1,
+        commission=paid + 0.5,
+        currency="USD",
+        at=street.clock(),
+    )
+    street.books.intents.add_executions(
+        [replace(execution, correction=execution.correction + 1)]
+    )
+    street.books.intents.add_commissions([later])
+
+    assert street.evening(2).walked == (DAYS[1], DAYS[2])
+
+    assert list(street.rows(PORTFOLIO, 3)["commission_paid"]) == [0.0, 1.5, 1.5]
+
+
+def test_a_split_between_sessions_changes_no_decision_and_agrees_with_the_broker(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(2, "AAA", "SELL"))
+    street.happened = (Happened(2, "AAA", "split", 2.0),)
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    before = street.rows(ORDERS, 2)
+    street.clock.now = CALENDAR.open_at(DAYS[2])
+    street.fake.hold("AAA", 10, 0.0)  # twice as many for the same money
+    street.close(2)
+
+    street.evening(2)
+
+    positions = street.broker.rows("reference", POSITIONS, [DAYS[2]])
+    assert told(positions, "symbol", "shares", "average_cost") == [("AAA", 20, 5.5)]
+    assert street.fake.positions["AAA"].average_price == 5.5
+    exits = street.rows(ORDERS, 3).query("leg == 'exit'")
+    assert told(exits, "status", "shares") == [("submitted", 20)]
+    pd.testing.assert_frame_equal(street.rows(ORDERS, 2), before)
+    assert_balanced(street, 3)
 
 
 def test_a_trade_that_is_busted_leaves_the_others_their_ids(street: Street) -> None:
