@@ -53,6 +53,7 @@ from trading_assets.strategies.spec import (
     VolatilityTarget,
 )
 from trading_assets_tests.core.viewing import make_views
+from trading_assets_tests.fake_gateway import Fault
 from trading_assets_tests.make import OHLC, flat, make_days, make_ticket
 
 ROOT = Path(__file__).parents[1]
@@ -568,3 +569,32 @@ def store_the_demos_bars(home: Path) -> None:
     assert np.isfinite(bars["close"]).all()
     stored = DuckDbWarehouse(home / "warehouse.duckdb")
     stored.replace(Replacement(BARS, bars[["symbol", "session"]], bars))
+
+
+# The promises about orders
+
+PROMISES = rows_of(section("docs/interactive-brokers.md", "Exactly once"))
+HELD_BY = re.compile(r"<!-- (?:([A-Z_ ]+): )?([a-z0-9_ ]+) -->$")
+"""Behind a promise: the faults that it is about, and the tests that hold us to it."""
+
+ABOUT_HISTORY = {Fault.PACING, Fault.EMPTY_HISTORY}
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda row: row[0])
+def test_every_promise_about_orders_has_its_tests(promise: list[str]) -> None:
+    held_by = HELD_BY.search(promise[1])
+    written = {
+        name
+        for path in (ROOT / "trading_assets_tests").rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(), flags=re.MULTILINE)
+    }
+
+    assert held_by
+    assert set(held_by[2].split()) <= written
+
+
+def test_every_fault_of_orders_and_connections_has_a_promise() -> None:
+    found = [HELD_BY.search(promise) for _, promise in PROMISES]
+    named = {name for own in found if own and own[1] for name in own[1].split()}
+
+    assert named == {fault.name for fault in Fault if fault not in ABOUT_HISTORY}

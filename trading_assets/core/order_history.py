@@ -1,7 +1,8 @@
 """What has happened to an order at a real broker, one row after the other."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 
 from trading_assets.core.order_states import SHARE_TOLERANCE, current_executions
 from trading_assets.core.recorded import open_session, session_of
@@ -23,6 +24,9 @@ STATUSES: Mapping[FactKind, OrderEventStatus] = {
 }
 """Of what was heard; fills are told by executions alone."""
 
+SEQ_PER_SESSION = 1000
+"""Each session counts from its own number on: what is told late changes no other's rows."""
+
 
 def order_events(
     intent: Intent,
@@ -31,6 +35,8 @@ def order_events(
     calendar: TradingCalendar,
 ) -> list[Row]:
     """Rows of `order_events` without strategy and lane, oldest first.
+
+    ``seq`` ascends and has gaps: see `SEQ_PER_SESSION`.
 
     Args:
         intent: The order.
@@ -42,12 +48,17 @@ def order_events(
     told += _from_executions(intent, executions, calendar)
     told.sort(key=lambda row: row["at"])
     events: list[Row] = []
+    counted: Counter[date] = Counter()
     for row in told:
         last = events[-1] if events else None
         says = ("status", "shares", "price", "reason")
         if last is None or any(row[name] != last[name] for name in says):
-            events.append(row | {"order_id": intent.order_id, "seq": len(events) + 1})
-    return events
+            session: date = row["session"]
+            counted[session] += 1
+            begun = calendar.position(session) - calendar.position(intent.ticket.session)
+            seq = begun * SEQ_PER_SESSION + counted[session]
+            events.append(row | {"order_id": intent.order_id, "seq": seq})
+    return sorted(events, key=lambda row: row["seq"])
 
 
 def refusal_event(

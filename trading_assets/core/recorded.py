@@ -143,9 +143,11 @@ def fills_by_session(
     for execution in current_executions(executions):
         intent = intents.get(execution.order_ref)
         shares = round(execution.shares)
-        if intent is None or shares == 0:  # a busted trade is corrected to none
+        if intent is None:
             continue
         number = numbers[execution.order_ref] = numbers.get(execution.order_ref, 0) + 1
+        if shares == 0:  # a busted trade is corrected to none, and keeps its number
+            continue
         filled = Filled(
             fill_id=f"{intent.order_id}-{number}",
             ticket=ticket_of(intent.ticket),

@@ -149,6 +149,7 @@ class IbkrBroker(Broker):
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
         with self.alone(name), self._session(name, is_tonight=is_tonight) as session:
             traded = self._accounted(plan, sessions, first, market, session)
+            self._give_up(name)
             if session is not None:
                 self._send(name, sessions[-1], session)
             return traded
@@ -389,25 +390,40 @@ class IbkrBroker(Broker):
 
     # Sending
 
-    def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
-        """Bring to the broker what was decided for *session* and is not there yet."""
+    def _give_up(self, strategy: str) -> None:
+        """Say of what was let out, was never sent and is too late by now that it is."""
         chain = self._chain(strategy).standing
-        if session not in days_of(chain):
-            return
-        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, [session], chain)
-        wanted = [
-            row for row in _plain(decided) if row["status"] == OrderStatus.SUBMITTED.value
-        ]
+        for row in self._unsent(strategy, chain):
+            if why := self._why_not_now(row["session"]):
+                self._books.intents.refuse(row["order_id"], strategy, why, self._now())
+
+    def _unsent(self, strategy: str, chain: Sequence[BookSession]) -> list[Row]:
+        """What was let out in the sessions of *chain*, and neither sent nor refused."""
+        days = days_of(chain)
+        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, days, chain)
+        let_out = decided[decided["status"] == OrderStatus.SUBMITTED.value]
         intents = self._books.intents
-        ids = [row["order_id"] for row in wanted]
-        done = {*intents.known(ids), *intents.refusals(ids)}
-        tickets = [
-            _ticket(strategy, row)
-            for row in sorted(wanted, key=exits_first)
-            if row["order_id"] not in done
-        ]
+        done = {*intents.known(let_out["order_id"]), *intents.refusals(let_out["order_id"])}
+        return _plain(let_out[~let_out["order_id"].isin(done)])
+
+    def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
+        """Bring to the broker what was decided for *session* and is not there yet.
+
+        Raises:
+            OrderUnresolved: If an order has to wait for another one; the rest is sent.
+        """
+        chain = self._chain(strategy).standing
+        tonight = [entry for entry in chain if entry.session == session]
+        unsent = sorted(self._unsent(strategy, tonight), key=exits_first)
+        tickets = [_ticket(strategy, row) for row in unsent]
+        waiting: list[str] = []
         for _, family in groupby(tickets, key=lambda it: it.parent_id or it.order_id):
-            self._send_family(strategy, session, list(family), trading)
+            try:
+                self._send_family(strategy, session, list(family), trading)
+            except OrderUnresolved as unresolved:
+                waiting.append(str(unresolved))
+        if waiting:
+            raise OrderUnresolved("; ".join(waiting))
 
     def _send_family(
         self,
@@ -550,16 +566,26 @@ class IbkrBroker(Broker):
         return bool(intents.known([order_id]) or intents.refusals([order_id]))
 
     def _holdings(self, strategy: str) -> dict[str, int]:
-        """Signed shares in the book and what was filled since, by symbol; none of zero."""
+        """Signed shares in the book and what became known since it was kept, by symbol.
+
+        A fill of a session that is accounted for may be heard while its evening sells.
+        None of zero.
+        """
         chain = self._chain(strategy).standing
-        last = chain[-1].session if chain else date.min
-        state = self._books.ledger.state(strategy, self.lane, last) if chain else None
-        book = Opening.from_state(state, "").book if state else None
-        held = {own: it.shares for own, it in book.holdings.items()} if book else {}
-        for session, fills in self._fills(strategy).items():
-            for it in fills if session > last else ():
-                change = it.ticket.sign * it.shares
-                held[it.ticket.symbol] = held.get(it.ticket.symbol, 0) + change
+        ledger, held = self._books.ledger, dict[str, int]()
+        if chain:
+            state = ledger.state(strategy, self.lane, chain[-1].session)
+            book = Opening.from_state(state, "").book if state else None
+            held = {own: it.shares for own, it in book.holdings.items()} if book else {}
+            rows = ledger.rows(strategy, self.lane, FILLS, days_of(chain), chain)
+            bought = rows["side"] == Side.BUY.value
+            signed = rows["shares"].where(bought, -rows["shares"])
+            for symbol, shares in zip(rows["symbol"], signed, strict=True):
+                held[symbol] = held.get(symbol, 0) - int(shares)
+        for fills in self._fills(strategy).values():
+            for it in fills:
+                symbol, change = it.ticket.symbol, it.ticket.sign * it.shares
+                held[symbol] = held.get(symbol, 0) + change
         return {symbol: shares for symbol, shares in held.items() if shares}
 
     # What is told
@@ -589,7 +615,7 @@ class IbkrBroker(Broker):
                 intent, facts[intent.order_id], traded[ref], self._calendar
             )
         ]
-        rows += self._refusal_events(strategy, sessions)
+        rows += self._refusal_events(strategy)
         wanted = set(sessions)
         told = [
             row | {"strategy": strategy, "lane": self.lane.value}
@@ -604,8 +630,11 @@ class IbkrBroker(Broker):
         )
         return ORDER_EVENTS.conform(frame.sort_values(list(ORDER_EVENTS.key)))
 
-    def _refusal_events(self, strategy: str, sessions: Sequence[date]) -> list[Row]:
-        decided = self._books.ledger.rows(strategy, self.lane, ORDERS, sessions)
+    def _refusal_events(self, strategy: str) -> list[Row]:
+        chain = self._chain(strategy).standing
+        decided = self._books.ledger.rows(
+            strategy, self.lane, ORDERS, days_of(chain), chain
+        )
         shares = dict(zip(decided["order_id"], decided["shares"], strict=True))
         return [
             refusal_event(order_id, int(shares[order_id]), reason, at, self._calendar)

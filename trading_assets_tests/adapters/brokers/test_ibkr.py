@@ -1,7 +1,7 @@
 """A strategy traded at Interactive Brokers, evening by evening, over a real socket."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -13,16 +13,20 @@ from trading_assets.adapters.brokers.port import Traded
 from trading_assets.adapters.ibkr.gateway import GatewaySettings
 from trading_assets.adapters.ibkr.orders import Patience
 from trading_assets.adapters.ibkr.session import Books
+from trading_assets.core.agreement import Split
 from trading_assets.core.audit import cash_differences, share_differences
 from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
 from trading_assets.errors import (
+    GatewayUnreachable,
+    NoAnswer,
     OrderConflict,
     OrderUnresolved,
     ReadOnlyGateway,
     WrongAccount,
 )
 from trading_assets.models.account import Adoption, AdoptionKind
+from trading_assets.models.intent import Commission, Execution
 from trading_assets.models.table import Table
 from trading_assets.models.tables import (
     BOOK_EVENTS,
@@ -36,7 +40,14 @@ from trading_assets.models.tables import (
 from trading_assets.sessions import trading_calendar
 from trading_assets_tests.fake_gateway import FakeGateway
 from trading_assets_tests.fake_gateway.faults import Fault
-from trading_assets_tests.make import Said, flat, make_days, make_sessions, make_spec
+from trading_assets_tests.make import (
+    Happened,
+    Said,
+    flat,
+    make_days,
+    make_sessions,
+    make_spec,
+)
 
 ACCOUNT = "DU1234567"
 DAYS = make_sessions(8)
@@ -50,6 +61,8 @@ PRICES: Mapping[str, Sequence[float]] = {
 CON_IDS = {"AAA": 101, "BBB": 102}
 BOUGHT = (Said(0, "AAA", "BUY"),)
 PATIENCE = Patience(acknowledge=5.0, settle=0.05)
+HASTY = Patience(acknowledge=0.3, settle=0.05)
+CONTRACT_DETAILS = 9
 
 
 @dataclass
@@ -70,28 +83,43 @@ class Street:
         self.fake = fake
         self.books = Books.open(home / "ledger.db")
         self.said: Sequence[Said] = BOUGHT
+        self.happened: Sequence[Happened] = ()
         self.bracket = False
         self.halted: Callable[[str], str] = lambda _: ""
         self.is_readonly = False
+        self.patience = PATIENCE
+        self.answer_seconds = 30.0
 
     @property
-    def broker(self) -> IbkrBroker:
-        settings = GatewaySettings(
+    def settings(self) -> GatewaySettings:
+        return GatewaySettings(
             port=self.fake.port,
             client_id=7,
             account=ACCOUNT,
             readonly=self.is_readonly,
+            answer_seconds=self.answer_seconds,
             messages_per_second=0,
         )
+
+    @property
+    def broker(self) -> IbkrBroker:
         border = Border(
-            lambda: settings,
+            lambda: self.settings,
             is_readonly=self.is_readonly,
             halted=self.halted,
-            splits=list,
-            patience=PATIENCE,
+            splits=self.splits,
+            patience=self.patience,
             wait_seconds=5.0,
         )
         return IbkrBroker(self.books, border, CALENDAR, self.clock)
+
+    def splits(self) -> list[Split]:
+        """Those that have happened by now."""
+        known = [
+            Split(CALENDAR.open_at(DAYS[it.day]), it.symbol, it.value)
+            for it in self.happened
+        ]
+        return [split for split in known if split.at <= self.clock()]
 
     @property
     def plan(self) -> Plan:
@@ -114,7 +142,7 @@ class Street:
         del held, signals_from
         candles = {name: [flat(price) for price in own] for name, own in PRICES.items()}
         walked = slice(DAYS.index(first), DAYS.index(last) + 1)
-        return make_days(candles, said=self.said, walked=walked)
+        return make_days(candles, said=self.said, happened=self.happened, walked=walked)
 
     def open(self, day: int) -> None:
         """Trading begins in day number *day*, at its prices."""
@@ -163,6 +191,14 @@ def refused(street: Street, day: int) -> dict[str, str]:
     rows = street.broker.rows("reference", ORDERS, [DAYS[day]])
     own = rows[rows["status"] == "refused"]
     return dict(zip(own["symbol"] + "-" + own["leg"], own["reason"], strict=True))
+
+
+def told_late(street: Street, session: date) -> Execution:
+    """One more execution of the stop of day 0, at the open of *session*."""
+    ours = street.books.intents.executions(ACCOUNT)
+    sold = next(it for it in ours if it.order_ref == f"reference-{DAYS[0]}-AAA-stop")
+    opened = CALENDAR.open_at(session)
+    return replace(sold, exec_key="late", shares=1.0, at=opened, commission=None)
 
 
 def assert_balanced(street: Street, count: int) -> None:
@@ -454,6 +490,229 @@ def test_an_exit_waits_until_the_legs_are_gone_for_certain(street: Street) -> No
     street.evening(1)
 
     assert f"reference-{DAYS[1]}-AAA-exit" in street.sent()
+
+
+def test_an_exit_never_sells_what_a_leg_has_sold_in_the_meantime(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(1, "AAA", "SELL"),
+    )
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.clock.now = CALENDAR.close_at(DAYS[1]) + timedelta(minutes=10)
+    street.fake.inject(Fault.CANCELLED_BUT_FILLED)
+
+    street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    assert street.fake.positions == {}
+
+
+def test_an_exit_that_has_to_wait_keeps_no_other_symbol_waiting(street: Street) -> None:
+    street.bracket = True
+    street.said = (
+        Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),
+        Said(1, "AAA", "SELL"),
+        Said(1, "BBB", "BUY", entry=50.0, stop=40.0, target=80.0),
+    )
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.patience = HASTY
+    street.fake.inject(Fault.NO_ANSWER, message=4)
+
+    with pytest.raises(OrderUnresolved, match="waits for"):
+        street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    assert f"reference-{DAYS[1]}-BBB-entry" in street.sent()
+
+
+def test_what_was_decided_and_never_sent_is_known_to_be_too_late(street: Street) -> None:
+    street.answer_seconds = 0.2
+    street.fake.inject(Fault.NO_ANSWER, message=CONTRACT_DETAILS, times=2)
+    with pytest.raises(NoAnswer):
+        street.evening(0)
+
+    street.close(1)
+    street.evening(1)
+
+    assert street.sent() == []
+    late = street.broker.rows("reference", ORDER_EVENTS, [DAYS[1]])
+    assert list(late["order_id"]) == [f"reference-{DAYS[0]}-AAA-entry"]
+    assert list(late["status"]) == ["cancelled"]
+    assert late["reason"].iloc[0] == f"too_late: {DAYS[1]} has closed since"
+
+
+def test_what_is_told_late_changes_no_row_of_another_session(street: Street) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.open(2)
+    street.fake.fill_in_parts("AAA", 4)
+    street.fake.price("AAA", 7.5)
+    street.close(2)
+    street.evening(2)
+    street.open(3)
+    street.fake.price("AAA", 7.0)
+    street.close(3)
+    street.evening(3)
+    before = street.broker.rows("reference", ORDER_EVENTS, [DAYS[3]])
+
+    street.books.intents.add_executions([told_late(street, DAYS[2])])
+
+    after = street.broker.rows("reference", ORDER_EVENTS, [DAYS[3]])
+    assert list(before["status"]) != []
+    pd.testing.assert_frame_equal(after, before)
+    both = street.rows(ORDER_EVENTS, 4)
+    assert not both.duplicated(["order_id", "seq"]).any()
+
+
+def test_what_is_left_of_an_entry_that_expires_in_part_is_held_and_sold(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    street.evening(0)
+    street.fake.fill_in_parts("AAA", 4)
+    street.open(1)
+    street.close(1)
+    street.fake.end_day()
+
+    street.evening(1)
+
+    events = street.broker.rows("reference", ORDER_EVENTS, [DAYS[1]])
+    mine = events[events["order_id"] == f"reference-{DAYS[0]}-AAA-entry"]
+    assert list(mine["status"]) == ["partially_filled", "expired"]
+    exits = street.rows(ORDERS, 2).query("leg == 'exit'")
+    assert list(exits["shares"]) == [4]
+    assert_balanced(street, 2)
+
+
+def test_legs_of_an_entry_that_is_rejected_are_over_as_well(street: Street) -> None:
+    street.bracket = True
+    street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
+    street.fake.inject(Fault.REJECT)
+    street.evening(0)
+
+    street.evening(0)
+
+    last = street.rows(ORDER_EVENTS, 1).groupby("order_id")["status"].last()
+    assert list(last) == ["rejected", "rejected", "rejected"]
+
+
+def test_a_session_decided_while_the_gateway_was_down_is_too_late_when_it_heals(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "BBB", "BUY"))
+    street.fake.stop_listening()
+    with pytest.raises(GatewayUnreachable):
+        street.evening(0)
+    street.fake.start_listening()
+    street.close(1)
+
+    street.evening(1, first=0)
+
+    assert street.sent() == [f"reference-{DAYS[1]}-BBB-entry"]
+    assert refused(street, 0)["AAA-entry"].startswith("too_late: ")
+
+
+def test_a_past_session_is_accounted_for_while_tonights_orders_work(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "BBB", "BUY"))
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    before = street.rows(ORDERS, 2)
+
+    assert street.evening(0) == Traded((), ())
+
+    pd.testing.assert_frame_equal(street.rows(ORDERS, 2), before)
+    assert [order.order_ref for order in street.fake.orders.values() if order.is_open] == [
+        f"reference-{DAYS[1]}-BBB-entry"
+    ]
+
+
+def test_a_commission_that_is_told_a_day_later_is_paid_in_its_session(
+    street: Street,
+) -> None:
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.close(2)
+    paid = street.rows(PORTFOLIO, 2)["commission_paid"].iloc[-1]
+    (execution,) = street.books.intents.executions(ACCOUNT)
+    later = Commission(
+        account=ACCOUNT,
+        exec_key=execution.exec_key,
+        correction=execution.correction + 1,
+        commission=paid + 0.5,
+        currency="USD",
+        at=street.clock(),
+    )
+    street.books.intents.add_executions(
+        [replace(execution, correction=execution.correction + 1)]
+    )
+    street.books.intents.add_commissions([later])
+
+    assert street.evening(2).walked == (DAYS[1], DAYS[2])
+
+    assert list(street.rows(PORTFOLIO, 3)["commission_paid"]) == [0.0, 1.5, 1.5]
+
+
+def test_a_split_between_sessions_changes_no_decision_and_agrees_with_the_broker(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(2, "AAA", "SELL"))
+    street.happened = (Happened(2, "AAA", "split", 2.0),)
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    before = street.rows(ORDERS, 2)
+    street.clock.now = CALENDAR.open_at(DAYS[2])
+    street.fake.hold("AAA", 10, 0.0)  # twice as many for the same money
+    street.close(2)
+
+    street.evening(2)
+
+    positions = street.broker.rows("reference", POSITIONS, [DAYS[2]])
+    assert told(positions, "symbol", "shares", "average_cost") == [("AAA", 20, 5.5)]
+    assert street.fake.positions["AAA"].average_price == 5.5
+    exits = street.rows(ORDERS, 3).query("leg == 'exit'")
+    assert told(exits, "status", "shares") == [("submitted", 20)]
+    pd.testing.assert_frame_equal(street.rows(ORDERS, 2), before)
+    assert_balanced(street, 3)
+
+
+def test_a_trade_that_is_busted_leaves_the_others_their_ids(street: Street) -> None:
+    street.evening(0)
+    street.fake.fill_in_parts("AAA", 4, 6)
+    street.open(1)
+    street.close(1)
+    street.evening(1)
+    street.fake.correct(street.fake.executions[0].exec_id, shares=0)
+
+    street.evening(1)
+
+    fills = street.rows(FILLS, 2)
+    assert told(fills, "fill_id", "shares") == [(f"reference-{DAYS[0]}-AAA-entry-2", 6)]
+    assert_balanced(street, 2)
+
+
+def test_a_preset_time_in_force_is_nowhere_taken_for_a_cancel(street: Street) -> None:
+    street.fake.inject(Fault.TIF_PRESET)
+
+    street.evening(0)
+
+    assert list(street.rows(ORDER_EVENTS, 1)["status"]) == ["working"]
 
 
 def test_flatten_cancels_what_works_and_sells_what_is_held(street: Street) -> None:
