@@ -48,6 +48,8 @@ class Found:
 
 @click.command()
 @click.option("--adopt", is_flag=True, help="Take what can't be explained for granted.")
+@click.option("--strategy", help="Adopt into, or out of, this strategy's book.")
+@click.option("--price", type=float, help="Per share, of what no execution tells it of.")
 @click.option("--settle", metavar="ORDER_ID", help="Close an order that is missing.")
 @click.option("--why", help="Needed to adopt or settle; it is kept for good.")
 @click.option("--who", help="Who says so; default: the user of this machine.")
@@ -64,14 +66,19 @@ def reconcile(*, adopt: bool, settle: str | None, why: str | None, who: str | No
 
     if (adopt or settle) and not (why and why.strip()):
         raise InvalidInput("--why must say why, to adopt or to settle")
+    if strategy and not adopt:
+        raise InvalidInput("--strategy says into whose book to --adopt")
     settings = Settings.from_environment()
     books, splits = Books.open(settings.ledger), stored_splits(str(settings.warehouse))
     is_clear = True
+    owner = _owner(books, settle) if settle else ""
     for gateway in _gateways(settings):
-        found = _look(gateway, books, splits, settle, who or user(), why or "")
+        own = settle if gateway.account == owner else None
+        found = _look(gateway, books, splits, own, who or user(), why or "")
         _show(gateway.account, found)
         if adopt and found.differences:
-            _adopt(gateway.account, books, found, who or user(), why or "")
+            into = _Into(strategy or "", price, who or user(), why or "")
+            _adopt(gateway.account, books, found, into)
         else:
             is_clear &= found.is_clear
     if not is_clear:
@@ -144,13 +151,69 @@ def _show(account: str, found: Found) -> None:
         click.secho("positions agree", fg="green")
 
 
-def _adopt(account: str, books: "Books", found: Found, who: str, why: str) -> None:
+@dataclass(frozen=True, slots=True)
+class _Into:
+    strategy: str
+    price: float | None
+    who: str
+    why: str
+
+
+def _owner(books: "Books", order_id: str) -> str:
+    """The account that an order was committed for."""
+    known = books.intents.known([order_id])
+    if order_id not in known:
+        raise InvalidInput(f"--settle: order {order_id} was never committed")
+    return known[order_id].account
+
+
+def _adopt(account: str, books: "Books", found: Found, into: _Into) -> None:
     from trading_assets.core.agreement import adoptions_of  # noqa: PLC0415 - as above
 
+    _refuse_what_may_be_ours(account, books, found)
     con_ids = {own.symbol: own.con_id for own in found.held}
-    adopted = adoptions_of(
-        account, found.differences, con_ids, who=who, why=why, at=datetime.now(UTC)
-    )
+    try:
+        adopted = adoptions_of(
+            account,
+            found.differences,
+            con_ids,
+            who=into.who,
+            why=into.why,
+            at=datetime.now(UTC),
+            strategy=into.strategy,
+            price=into.price,
+        )
+    except ValueError as error:
+        raise InvalidInput(
+            "--price must say at what price per share: no execution tells it"
+        ) from error
     books.accounts.adopt(adopted)
     for own in adopted:
-        click.echo(f"adopted as {own.kind}: {own.shares:+g} {own.symbol}, by {who}: {why}")
+        book = f" into the book of {own.strategy}" if own.strategy else ""
+        click.echo(
+            f"adopted as {own.kind}{book}: {own.shares:+g} {own.symbol}, by {own.who}: "
+            f"{own.why}"
+        )
+
+
+def _refuse_what_may_be_ours(account: str, books: "Books", found: Found) -> None:
+    """Refuse to adopt what an order of ours may yet explain: it would count twice."""
+    from trading_assets.core.order_states import OrderState  # noqa: PLC0415 - as above
+
+    if found.orders is None:
+        raise InvalidInput(
+            "--adopt needs to know of our own executions: IBKR_READONLY must be no"
+        )
+    open_ = {
+        it.intent.ticket.symbol: it
+        for it in books.intents.unsettled(account)
+        if it.is_ambiguous
+        or it.is_short_of_executions
+        or it.state is OrderState.MISSING
+    }
+    for difference in found.differences:
+        if (order := open_.get(difference.symbol)) is not None:
+            raise InvalidInput(
+                f"--adopt: {order.order_id} is {order.state} and may explain "
+                f"{difference.symbol}: wait for it, or --settle it first"
+            )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trading_assets.commands.reporting import FAILED, reporting
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.models.halt import EVERYTHING
 
 if TYPE_CHECKING:
@@ -127,7 +127,11 @@ def flatten(*, strategy: str | None, is_all: bool, why: str, who: str | None) ->
     brokers = brokers_resource(settings).create_resource(None)
     is_certain = True
     for lane in real:
-        is_certain &= _flattened(lane.name, lane.book.broker(brokers), name, said)
+        try:
+            is_certain &= _flattened(lane.name, lane.book.broker(brokers), name, said)
+        except TradingAssetsError as error:  # the others still have to get out
+            is_certain = False
+            click.secho(f"{lane.name}: {error}", fg="red", err=True)
     click.echo(f"Halted until: trading-assets resume {asked or '--all'} --why …")
     if not is_certain:
         sys.exit(FAILED)
@@ -147,13 +151,9 @@ def _flattened(strategy: str, broker: "Broker", who: str, why: str) -> bool:
             f"{strategy}: {ticket.side} {ticket.shares} {ticket.symbol} at the market, "
             f"{standing.order_id} is {standing.state}"
         )
-    for standing in done.unresolved:
-        click.secho(
-            f"{strategy}: {standing.order_id} is {standing.state}, so its symbol was left "
-            "alone: trading-assets reconcile",
-            fg="red",
-        )
-    if not done.sent:
+    for why in done.unresolved:
+        click.secho(f"{strategy}: left alone: {why}", fg="red")
+    if not done.sent and not done.unresolved:
         click.echo(f"{strategy}: nothing is held that is not on its way out")
     return not done.unresolved and not any(it.is_ambiguous for it in done.sent)
 

@@ -108,6 +108,28 @@ def strangers(
     ]
 
 
+def shares_for(
+    sign: int, held: float, others: float, adoptions: Iterable[Adoption], symbol: str
+) -> int:
+    """How many of the shares that an account holds a strategy may close, at most.
+
+    What other strategies hold on the same side is theirs, and what was adopted into
+    nobody's book is nobody's to sell.
+
+    Args:
+        sign: +1 to close what is long, -1 what is short.
+        held: By the account, signed.
+        others: By the account's other strategies together, signed.
+        adoptions: Of the account.
+        symbol: Of the shares.
+    """
+    nobodys = sum(
+        it.shares for it in adoptions if it.symbol == symbol and not it.strategy
+    )
+    free = sign * held - max(sign * others, 0) - max(sign * nobodys, 0)
+    return max(int(free + SHARE_TOLERANCE), 0)
+
+
 def adoptions_of(
     account: str,
     found: Iterable[Difference],
@@ -116,6 +138,8 @@ def adoptions_of(
     who: str,
     why: str,
     at: datetime,
+    strategy: str = "",
+    price: float | None = None,
 ) -> list[Adoption]:
     """What makes the differences *found* expected: trades by others, and the rest.
 
@@ -126,17 +150,19 @@ def adoptions_of(
         who: Takes them for granted.
         why: In their words.
         at: When; what is held counts from then on.
+        strategy: Whose book it comes into, or leaves; empty for nobody's.
+        price: Of what no execution tells the price of, currency per share.
     """
     adopted: list[Adoption] = []
     for each in found:
         rest = each.held - each.expected
-        parts = [
-            (AdoptionKind.EXTERNAL_TRADE, it.side.sign * it.shares, it.exec_key)
+        parts: list[tuple[AdoptionKind, float, str, float | None]] = [
+            (AdoptionKind.EXTERNAL_TRADE, it.side.sign * it.shares, it.exec_key, it.price)
             for it in each.strangers
         ]
-        rest -= sum(shares for _, shares, _ in parts)
+        rest -= sum(shares for _, shares, _, _ in parts)
         if abs(rest) > SHARE_TOLERANCE:
-            parts.append((AdoptionKind.BASELINE, rest, ""))
+            parts.append((AdoptionKind.BASELINE, rest, "", price))
         adopted += [
             Adoption(
                 account=account,
@@ -144,12 +170,14 @@ def adoptions_of(
                 symbol=each.symbol,
                 con_id=con_ids.get(each.symbol, 0),
                 shares=shares,
+                price=paid,
+                strategy=strategy,
                 exec_key=exec_key,
                 who=who,
                 why=why,
                 at=at,
             )
-            for kind, shares, exec_key in parts
+            for kind, shares, exec_key, paid in parts
         ]
     return adopted
 

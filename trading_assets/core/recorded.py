@@ -16,7 +16,16 @@ from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays
 from trading_assets.core.order_states import OrderStanding, current_executions
 from trading_assets.core.venue import Row, Venue
-from trading_assets.core.walk import Closing, Opening, Walked, portfolio_row, position_rows
+from trading_assets.core.walk import (
+    Closing,
+    Opening,
+    Walked,
+    portfolio_row,
+    position_rows,
+    require_covered,
+)
+from trading_assets.models.account import Adoption
+from trading_assets.models.fill import BookEventKind
 from trading_assets.models.intent import Execution, Intent, OrderTicket
 from trading_assets.models.order import Leg
 from trading_assets.sessions import TradingCalendar
@@ -52,9 +61,11 @@ class Filled:
 class RecordedVenue(Venue):
     """A real broker, as the book sees it: what it has filled, and what works there."""
 
-    def trade(self, day: int, fills: Iterable[Filled]) -> None:
+    def trade(self, day: int, fills: Iterable[Filled], adopted: Iterable[Adoption]) -> None:
         """Let day number *day* have happened; its closes become the marks."""
         self.begin(day)
+        for number, adoption in enumerate(adopted, 1):
+            self._adopt(day, number, adoption)
         for own in fills:
             self.record(
                 day,
@@ -67,6 +78,29 @@ class RecordedVenue(Venue):
             )
         self.book.mark(self._days.closes(day))
 
+    def _adopt(self, day: int, number: int, adoption: Adoption) -> None:
+        """Take shares into the book, or out of it, that no order of ours has moved."""
+        shares, price = round(adoption.shares), adoption.price or 0.0
+        session = self._days.sessions[day]
+        self.book.apply_fill(
+            adoption.symbol,
+            signed_shares=shares,
+            price=price,
+            commission=0.0,
+            session=session.isoformat(),
+        )
+        kind = BookEventKind.ADOPTION
+        self.log.book_events.append(
+            {
+                "event_id": f"{self._strategy}-{session}-{adoption.symbol}-{kind}-{number}",
+                "session": session,
+                "symbol": adoption.symbol,
+                "kind": kind.value,
+                "shares_delta": shares,
+                "cash": -shares * price,
+            }
+        )
+
 
 def account_for(
     plan: Plan,
@@ -76,6 +110,7 @@ def account_for(
     fills: Mapping[date, Sequence[Filled]],
     decisions: Mapping[date, Sequence[Row]],
     unplanned: Mapping[date, Sequence[Row]],
+    adopted: Mapping[date, Sequence[Adoption]],
     working: Sequence[Ticket],
     gate: Gate,
 ) -> Walked:
@@ -88,9 +123,11 @@ def account_for(
         fills: By the session in which they happened, in order.
         decisions: `orders` rows, without strategy and lane, of sessions that are decided.
         unplanned: `orders` rows of what a person has ordered beside the decisions.
+        adopted: What came into the book, or left it, by a person's word, by session.
         working: Orders that work at the broker now.
         gate: Asked about each session that is decided now.
     """
+    capital = opening.book.cash
     venue = RecordedVenue(
         strategy=plan.spec.name,
         days=days,
@@ -101,8 +138,11 @@ def account_for(
     walked, last_hash = Walked(log=venue.log), opening.book_hash
     for day, session in enumerate(days.sessions):
         before = {*venue.book.holdings}
-        own = fills.get(session, ())
-        venue.trade(day, own)
+        own, strange = fills.get(session, ()), adopted.get(session, ())
+        concerned = before | {each.ticket.symbol for each in own}
+        concerned |= {each.symbol for each in strange}
+        require_covered(plan, days, day, concerned)
+        venue.trade(day, own, strange)
         drawdown_frac = venue.book.mark_peak()
         orders = decisions.get(session)
         if orders is None:
@@ -112,8 +152,9 @@ def account_for(
         beside = unplanned.get(session, ())
         orders = [*orders, *(row for row in beside if row["order_id"] not in known)]
         walked.orders.extend(orders)
-        concerned = sorted(before | {each.ticket.symbol for each in own})
-        book_hash = _link(days, day, last_hash, concerned, own, orders)
+        told = (*map(_told, own), *((it.symbol, it.shares, it.price) for it in strange))
+        begun = last_hash or repr(capital)
+        book_hash = _link(plan, days, day, begun, sorted(concerned), told, orders)
         positions = position_rows(session, venue.book, days.closes(day))
         walked.positions.extend(positions)
         walked.portfolio.append(
@@ -226,20 +267,26 @@ def exits_first(row: Row) -> tuple[bool, str, bool, str]:
     return (is_entry, row["symbol"], is_leg, row["order_id"])
 
 
+def _told(filled: Filled) -> tuple[object, ...]:
+    at = filled.at.isoformat()
+    return (filled.fill_id, filled.shares, filled.price, filled.commission, at)
+
+
 def _link(
+    plan: Plan,
     days: MarketDays,
     day: int,
     previous: str,
     symbols: Sequence[str],
-    fills: Iterable[Filled],
+    told: Iterable[tuple[object, ...]],
     orders: Iterable[Row],
 ) -> str:
-    """Hash of the book after day number *day*, given the hash before it."""
+    """Hash of the book after day number *day*, given the hash or the capital before it."""
     content = hashlib.blake2b(digest_size=16)
-    content.update(f"{previous}|{days.sessions[day].isoformat()}".encode())
+    head = (previous, plan.spec.costs.dividends.value, days.sessions[day].isoformat())
+    content.update("|".join(head).encode())
     content.update(days.price_digest(day, symbols))
-    told = [(f.fill_id, f.shares, f.price, f.commission, f.at.isoformat()) for f in fills]
-    content.update(repr(told).encode())
+    content.update(repr(tuple(told)).encode())
     decided = [(row["order_id"], row["status"], row["reason"]) for row in orders]
     content.update(repr(sorted(decided)).encode())
     return content.hexdigest()

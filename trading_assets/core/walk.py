@@ -144,13 +144,8 @@ def link(
     Raises:
         DataMissing: If it is not known whether one of *symbols* had a bar.
     """
+    require_covered(plan, days, day, symbols)
     session = days.sessions[day]
-    if days.uncovered and (gone := [s for s in symbols if (session, s) in days.uncovered]):
-        raise DataMissing(
-            f"{plan.spec.name} holds, or has orders for, {', '.join(gone)}, and bars was "
-            f"never materialized for {session}|{gone[0]}: what no strategy's universe has "
-            "any more must be put back into one until it is sold"
-        )
     content = hashlib.blake2b(digest_size=16)
     head = (previous, plan.rules_hash, session.isoformat())
     content.update("|".join(head).encode())
@@ -158,6 +153,21 @@ def link(
     if (halt := days.halted.get(session)) is not None:
         content.update(f"|halt|{halt}".encode())
     return content.hexdigest()
+
+
+def require_covered(plan: Plan, days: MarketDays, day: int, symbols: Iterable[str]) -> None:
+    """Refuse to go through a day of which a part is not known.
+
+    Raises:
+        DataMissing: If it is not known whether one of *symbols* had a bar.
+    """
+    session = days.sessions[day]
+    if days.uncovered and (gone := [s for s in symbols if (session, s) in days.uncovered]):
+        raise DataMissing(
+            f"{plan.spec.name} holds, or has orders for, {', '.join(gone)}, and bars was "
+            f"never materialized for {session}|{gone[0]}: what no strategy's universe has "
+            "any more must be put back into one until it is sold"
+        )
 
 
 def state_of(exchange: Venue) -> str:

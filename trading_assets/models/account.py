@@ -2,8 +2,9 @@
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from trading_assets.models.base import Symbol, Value
 
@@ -73,6 +74,9 @@ class Adoption(Value):
 
     Attributes:
         shares: Signed change of what is expected.
+        price: That was paid or got for each, currency per share; None if it concerns no
+            strategy.
+        strategy: Whose book they come into, or leave; empty for nobody's.
         exec_key: Of the execution that brought them; empty if none is known.
         who: Has decided it.
         why: In their words.
@@ -83,7 +87,15 @@ class Adoption(Value):
     symbol: Symbol
     con_id: int = Field(ge=0)
     shares: float
+    price: float | None = Field(default=None, gt=0)
+    strategy: str = ""
     exec_key: str = ""
     who: str = Field(min_length=1)
     why: str = Field(min_length=1)
     at: datetime
+
+    @model_validator(mode="after")
+    def _has_a_price_in_a_book(self) -> Self:
+        if self.strategy and self.price is None:
+            raise ValueError(f"{self.symbol} comes into {self.strategy}'s book at a price")
+        return self

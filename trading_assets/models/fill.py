@@ -38,6 +38,7 @@ class BookEventKind(StrEnum):
     DIVIDEND = "dividend"
     SPINOFF = "spinoff"
     DEPOSIT = "deposit"
+    ADOPTION = "adoption"
 
 
 class BookEvent(Value):

@@ -28,15 +28,17 @@ from trading_assets.adapters.ibkr.session import (
     trading_session,
 )
 from trading_assets.adapters.ledger.store import BookSession
+from trading_assets.core.agreement import shares_for
 from trading_assets.core.deciding import Plan
 from trading_assets.core.filling import Ticket
 from trading_assets.core.order_history import order_events, refusal_event
-from trading_assets.core.order_states import OrderStanding, OrderState
+from trading_assets.core.order_states import ALIVE, OrderStanding, OrderState
 from trading_assets.core.recorded import (
     Filled,
     account_for,
     exits_first,
     fills_by_session,
+    session_of,
     working_tickets,
 )
 from trading_assets.core.venue import Row
@@ -47,8 +49,10 @@ from trading_assets.errors import (
     OrderUnresolved,
     ReadOnlyGateway,
     RequestRefused,
+    TradingAssetsError,
     WrongAccount,
 )
+from trading_assets.models.account import Adoption
 from trading_assets.models.base import Lane, Side
 from trading_assets.models.intent import (
     Execution,
@@ -102,12 +106,16 @@ class Flattened:
     Attributes:
         cancelled: Order ids that are gone for certain.
         sent: Where the orders stand that sell what is held, or buy back what is short.
-        unresolved: Orders of which it is not certain; their symbols were left alone.
+        unresolved: What could not be done, and why, symbol by symbol.
     """
 
-    cancelled: tuple[str, ...]
-    sent: tuple[OrderStanding, ...]
-    unresolved: tuple[OrderStanding, ...]
+    cancelled: list[str]
+    sent: list[OrderStanding]
+    unresolved: list[str]
+
+
+class NothingHeld(Exception):
+    """An exit has nothing left to close."""
 
 
 class IbkrBroker(Broker):
@@ -245,18 +253,24 @@ class IbkrBroker(Broker):
         session: TradingSession | None,
     ) -> Traded:
         name = plan.spec.name
-        chain = self._chain(name, sessions[0])
+        chain = self._chain(name)
         stored = chain.standing
-        fills = self._fills(name)
+        _require_same_start(name, stored, sessions[0])
+        fills, unplanned = self._fills(name), self._unplanned(name)
+        adopted = self._adopted(name)
         whole = [*sessions, *(own for own in days_of(stored) if own > sessions[-1])]
         begin = min(
-            sessions.index(first), len(stored), self._first_untold(name, stored, fills)
+            sessions.index(first),
+            len(stored),
+            self._first_untold(name, stored, fills),
+            self._first_unwritten(name, stored, unplanned),
         )
         opening = self._opening(plan, stored, begin)
         working = self._working(name)
         concerned = {*opening.symbols, *(ticket.symbol for ticket in working)}
         for own in whole[begin:]:
             concerned |= {filled.ticket.symbol for filled in fills.get(own, ())}
+            concerned |= {adoption.symbol for adoption in adopted.get(own, ())}
         undecided = self._calendar.offset(whole[len(stored) - 1], 1) if stored else whole[0]
         days = market(
             whole[begin],
@@ -264,14 +278,15 @@ class IbkrBroker(Broker):
             sorted(concerned.difference(plan.universe)),
             signals_from=undecided,
         )
-        gate = Gate(self._books, self._border.halted, self._border.splits, session)
+        gate = self._gate(name, session)
         walked = account_for(
             plan,
             days,
             opening,
             fills=fills,
             decisions=self._decisions(name, stored[begin:]),
-            unplanned=self._unplanned(name),
+            unplanned=unplanned,
+            adopted=adopted,
             working=working,
             gate=lambda day, decided: gate.let_out(
                 plan, decided, self._why_not_now(days.sessions[day])
@@ -284,6 +299,32 @@ class IbkrBroker(Broker):
         before = stored[-1].spec_hash if stored else plan.rules_hash
         traded = self._recorded(plan, walked, changed, chain.generation(begin + changed))
         return replace(traded, is_new_plan=before != plan.rules_hash)
+
+    def _gate(self, strategy: str, session: TradingSession | None) -> Gate:
+        def closable(symbol: str, sign: int) -> int:
+            return 0 if session is None else self._closable(strategy, symbol, sign, session)
+
+        border = self._border
+        return Gate(self._books, border.halted, border.splits, session, closable)
+
+    def _closable(
+        self, strategy: str, symbol: str, sign: int, session: TradingSession
+    ) -> int:
+        """How many shares the account has for *strategy* to close, at most."""
+        held = sum(own.shares for own in session.positions() if own.symbol == symbol)
+        known = self._books.intents.of_account(session.account).values()
+        others = {intent.ticket.strategy for intent in known} - {strategy}
+        theirs = sum(self._holdings(own).get(symbol, 0) for own in others)
+        adoptions = self._books.accounts.adoptions(session.account)
+        return shares_for(sign, held, theirs, adoptions, symbol)
+
+    def _adopted(self, strategy: str) -> dict[date, list[Adoption]]:
+        """What a person has put into the book, or taken out, by session."""
+        found: dict[date, list[Adoption]] = {}
+        for adoption in self._books.accounts.adopted_by(strategy):
+            session = session_of(adoption.at, self._calendar)
+            found.setdefault(session, []).append(adoption)
+        return found
 
     def _fills(self, strategy: str) -> dict[date, list[Filled]]:
         executions = self._executions(strategy)
@@ -312,6 +353,22 @@ class IbkrBroker(Broker):
             }
             if heard != recorded.get(day, set()):
                 return at
+        return len(stored)
+
+    def _first_unwritten(
+        self,
+        strategy: str,
+        stored: Sequence[BookSession],
+        unplanned: Mapping[date, Sequence[Row]],
+    ) -> int:
+        """Which of the *stored* sessions is the first that lacks an order of a person's."""
+        days = days_of(stored)
+        asked = [day for day in days if day in unplanned]
+        rows = self._books.ledger.rows(strategy, self.lane, ORDERS, asked, stored)
+        written = set(rows["order_id"])
+        for day in asked:
+            if any(row["order_id"] not in written for row in unplanned[day]):
+                return days.index(day)
         return len(stored)
 
     def _opening(self, plan: Plan, stored: Sequence[BookSession], at: int) -> Opening:
@@ -417,9 +474,10 @@ class IbkrBroker(Broker):
         unsent = sorted(self._unsent(strategy, tonight), key=exits_first)
         tickets = [_ticket(strategy, row) for row in unsent]
         waiting: list[str] = []
+        gate = self._gate(strategy, trading)
         for _, family in groupby(tickets, key=lambda it: it.parent_id or it.order_id):
             try:
-                self._send_family(strategy, session, list(family), trading)
+                self._send_family(strategy, session, list(family), trading, gate)
             except OrderUnresolved as unresolved:
                 waiting.append(str(unresolved))
         if waiting:
@@ -431,46 +489,62 @@ class IbkrBroker(Broker):
         session: date,
         family: Sequence[OrderTicket],
         trading: TradingSession,
+        gate: Gate,
     ) -> None:
         """An entry with its legs, or an exit, unless something has come in between."""
+        head = family[0]
         why = self._why_not_now(session) or self._halt(strategy)
-        if not why and family[0].leg is Leg.EXIT:
-            why = self._make_way(strategy, family[0], trading)
+        why = why or gate.stops(head.symbol, head.leg, -head.side.sign, head.shares)
         if not why:
             try:
+                if head.leg is Leg.EXIT:
+                    family = self._made_way(strategy, head, trading)
                 trading.desk.submit(family)
             except (InvalidInput, RequestRefused) as refusal:
                 why = f"broker: {refusal}"
+            except NothingHeld as nothing:
+                why = str(nothing)
             else:
                 return
         for ticket in family:
             self._books.intents.refuse(ticket.order_id, strategy, why, self._now())
-        logger.warning("%s: %s not sent: %s", strategy, family[0].order_id, why)
+        logger.warning("%s: %s not sent: %s", strategy, head.order_id, why)
 
     def _halt(self, strategy: str) -> str:
         why = self._border.halted(strategy)
         return f"halt: {why}" if why else ""
 
-    def _make_way(self, strategy: str, exit_: OrderTicket, trading: TradingSession) -> str:
-        """Cancel what else works in the symbol; why there is nothing left to sell, if so.
+    def _made_way(
+        self, strategy: str, exit_: OrderTicket, trading: TradingSession
+    ) -> list[OrderTicket]:
+        """The exit that is left to send when all else that works in its symbol is gone.
+
+        All that could refuse the exit is asked before anything is cancelled, and the stop
+        is cancelled last: a position is left without it for as short as can be.
 
         Raises:
             OrderUnresolved: If it is not certain that an order is gone: two sells could
                 sell more than there is.
+            RequestRefused: If the broker does not know the symbol any more.
+            NothingHeld: If a leg has closed the position meanwhile.
         """
-        for standing in self._unsettled(strategy):
-            if standing.intent.ticket.symbol != exit_.symbol:
-                continue
+        trading.desk.require_clear(exit_.symbol)
+        own = [
+            it
+            for it in self._unsettled(strategy)
+            if it.intent.ticket.symbol == exit_.symbol
+        ]
+        for standing in sorted(own, key=lambda it: it.intent.ticket.leg is Leg.STOP):
             after = trading.desk.cancel(standing.order_id)
             if not after.is_final:
                 raise OrderUnresolved(
                     f"{exit_.order_id} waits for {standing.order_id} to be cancelled, "
                     f"which is {after.state}"
                 )
-        held = self._holdings(strategy).get(exit_.symbol, 0)
-        if held * -exit_.side.sign < exit_.shares:
-            return f"nothing left to close: {held} shares are held"
-        return ""
+        held = -exit_.side.sign * self._holdings(strategy).get(exit_.symbol, 0)
+        if held < 1:
+            raise NothingHeld("nothing left to close")
+        return [exit_.model_copy(update={"shares": min(held, exit_.shares)})]
 
     # Getting out
 
@@ -500,47 +574,61 @@ class IbkrBroker(Broker):
                 now=self._now,
             ) as session,
         ):
-            cancelled, unresolved = self._cancel_all(strategy, session)
-            leaving = {
-                it.intent.ticket.symbol
-                for it in self._unsettled(strategy)
-                if it.intent.ticket.leg is Leg.EXIT
-            }
-            blocked = {it.intent.ticket.symbol for it in unresolved} | leaving
-            tickets = [
-                self._way_out(strategy, symbol, shares)
-                for symbol, shares in sorted(self._holdings(strategy).items())
-                if symbol not in blocked
-            ]
-            sent = session.desk.submit(tickets) if tickets else []
+            done = Flattened([], [], [])
+            holdings = self._holdings(strategy)
+            working = {it.intent.ticket.symbol for it in self._unsettled(strategy)}
+            for symbol in sorted({*holdings, *working}):
+                try:
+                    self._get_out(strategy, symbol, session, f"{why} (by {who})", done)
+                except TradingAssetsError as error:  # the others still have to get out
+                    done.unresolved.append(f"{symbol}: {error}")
+            return done
+
+    def _get_out(
+        self,
+        strategy: str,
+        symbol: str,
+        session: TradingSession,
+        why: str,
+        done: Flattened,
+    ) -> None:
+        """Cancel what works in *symbol*, and close what the strategy holds of it.
+
+        Raises:
+            TradingAssetsError: Whatever keeps an order from being cancelled or sent.
+        """
+        own = [
+            it for it in self._unsettled(strategy) if it.intent.ticket.symbol == symbol
+        ]
+        exits = [it for it in own if it.intent.ticket.leg is Leg.EXIT]
+        if any(it.state in ALIVE for it in exits):
+            return
+        session.desk.require_clear(symbol)
+        for standing in sorted(own, key=lambda it: it.intent.ticket.leg is Leg.STOP):
+            after = session.desk.cancel(standing.order_id)
+            if not after.is_final:
+                raise OrderUnresolved(f"{standing.order_id} is {after.state}")
+            done.cancelled.append(standing.order_id)
+        held = self._holdings(strategy).get(symbol, 0)
+        if not held:
+            return
+        sign = 1 if held > 0 else -1
+        there = self._closable(strategy, symbol, sign, session)
+        if there < abs(held):
+            done.unresolved.append(
+                f"{symbol}: the book has {held}, and the account {there} for it: see "
+                "trading-assets reconcile"
+            )
+        if there := min(there, abs(held)):
+            ticket = self._way_out(strategy, symbol, sign * there)
+            done.sent.extend(session.desk.submit([ticket]))
             fact = Fact(
                 kind=FactKind.NOTICE,
                 at=self._now(),
-                source=who,
-                text=f"{FLATTEN}: {why} (by {who})",
+                source="desk",
+                text=f"{FLATTEN}: {why}",
             )
-            for ticket in tickets:
-                self._books.intents.tell(ticket.order_id, fact)
-            return Flattened(tuple(cancelled), tuple(sent), tuple(unresolved))
-
-    def _cancel_all(
-        self, strategy: str, session: TradingSession
-    ) -> tuple[list[str], list[OrderStanding]]:
-        """Entries and legs: which are gone, and which are not for certain."""
-        cancelled: list[str] = []
-        unresolved: list[OrderStanding] = []
-        for standing in self._unsettled(strategy):
-            if standing.intent.ticket.leg is Leg.EXIT:
-                continue
-            try:
-                after = session.desk.cancel(standing.order_id)
-            except OrderUnresolved:
-                after = standing
-            if after.is_final:
-                cancelled.append(standing.order_id)
-            else:
-                unresolved.append(after)
-        return cancelled, unresolved
+            self._books.intents.tell(ticket.order_id, fact)
 
     def _way_out(self, strategy: str, symbol: str, shares: int) -> OrderTicket:
         """A market order for all of *shares*, by the first id that was never used."""
@@ -640,6 +728,17 @@ class IbkrBroker(Broker):
             refusal_event(order_id, int(shares[order_id]), reason, at, self._calendar)
             for order_id, (reason, at) in self._books.intents.refusals(shares).items()
         ]
+
+
+def _require_same_start(
+    strategy: str, stored: Sequence[BookSession], start: date
+) -> None:
+    """What was traded can't be traded again from another day on."""
+    if stored and stored[0].session != start:
+        raise InvalidInput(
+            f"{strategy} is traded outside since {stored[0].session}, and its file says "
+            f"start {start}: put it back, or give the strategy another name"
+        )
 
 
 def _first_difference(walked: Walked, stored: Sequence[BookSession]) -> int:

@@ -28,6 +28,7 @@ class Gate:
         halted: Callable[[str], str],
         splits: Splits,
         session: TradingSession | None,
+        closable: Callable[[str, int], int],
     ) -> None:
         """Ask nobody anything yet.
 
@@ -36,7 +37,10 @@ class Gate:
             halted: Why new orders of a strategy are halted; empty if they are not.
             splits: Of whatever may be held.
             session: The connection; None where nothing can be sent.
+            closable: How many shares of a symbol the account has for this strategy to
+                close, long (+1) or short (-1).
         """
+        self._closable = closable
         self._books, self._halted, self._splits = books, halted, splits
         self._session = session
         self._margin_taken = 0.0
@@ -58,19 +62,39 @@ class Gate:
         return held_back(decided, lambda each: too_late or self._objection(plan, each))
 
     def _objection(self, plan: Plan, each: Decided) -> str | None:
+        own, session = each.ticket, self._session
         if why := self._halted(plan.spec.name):
             return f"halt: {why}"
-        session = self._session
         if session is None:
             return "readonly: IBKR_READONLY is not no"
-        symbol = each.ticket.symbol
+        if why := self.stops(own.symbol, own.leg, -own.sign, own.shares):
+            return why
+        return self._margin(plan, each, session) if own.leg is Leg.ENTRY else None
+
+    def stops(self, symbol: str, leg: Leg, held_sign: int, shares: int) -> str:
+        """What of the account itself keeps an order from going out; empty for nothing.
+
+        Asked when it is decided, and again before it is sent: a person may have been busy.
+
+        Args:
+            symbol: Of the order.
+            leg: Exits may not close more than there is.
+            held_sign: Side of what it would close, +1 for long.
+            shares: Of the order.
+
+        Raises:
+            NoAnswer: If the gateway does not say what it holds.
+        """
         if symbol in self._disagreeing:
             return f"positions_agree: {self._disagreeing[symbol]}"
         if why := self._unsettled(symbol):
             return f"unresolved_order: {why}"
-        if each.ticket.leg is Leg.ENTRY:
-            return self._margin(plan, each, session)
-        return None
+        if leg is Leg.EXIT and (there := self._closable(symbol, held_sign)) < shares:
+            return (
+                f"not_held: the account has {there} of {shares} shares for this strategy "
+                "to close; see trading-assets reconcile --adopt --strategy"
+            )
+        return ""
 
     @cached_property
     def _disagreeing(self) -> dict[str, str]:

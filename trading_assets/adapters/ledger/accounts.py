@@ -62,11 +62,14 @@ class AccountBook(LedgerPart):
 
     def adoptions(self, account: str) -> list[Adoption]:
         """What was ever adopted in *account*, oldest first."""
-        query = (
-            sa.select(ADOPTIONS)
-            .where(ADOPTIONS.c.account == account)
-            .order_by(ADOPTIONS.c.seq)
-        )
+        return self._adoptions(ADOPTIONS.c.account == account)
+
+    def adopted_by(self, strategy: str) -> list[Adoption]:
+        """What was ever adopted into the book of *strategy*, oldest first."""
+        return self._adoptions(ADOPTIONS.c.strategy == strategy)
+
+    def _adoptions(self, where: sa.ColumnElement[bool]) -> list[Adoption]:
+        query = sa.select(ADOPTIONS).where(where).order_by(ADOPTIONS.c.seq)
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [

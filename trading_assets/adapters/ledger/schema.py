@@ -277,6 +277,8 @@ ADOPTIONS = sa.Table(
     sa.Column("symbol", sa.String, nullable=False),
     sa.Column("con_id", Whole, nullable=False),
     sa.Column("shares", Number, nullable=False),
+    sa.Column("price", Number, nullable=True),
+    sa.Column("strategy", sa.String, nullable=False),
     sa.Column("exec_key", sa.String, nullable=False),
     sa.Column("who", sa.String, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
@@ -284,7 +286,7 @@ ADOPTIONS = sa.Table(
 )
 """Shares in an account that no order of ours explains, and who took them for granted.
 
-Signed; numbered from 1 by account.
+Signed; numbered from 1 by account. With a strategy they are in its book as well.
 """
 
 ACCOUNT_SNAPSHOTS = sa.Table(

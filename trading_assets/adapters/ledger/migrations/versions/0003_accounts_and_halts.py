@@ -44,6 +44,8 @@ def _make_accounts() -> None:
         sa.Column("symbol", sa.String(), nullable=False),
         sa.Column("con_id", sa.BigInteger(), nullable=False),
         sa.Column("shares", sa.Double(), nullable=False),
+        sa.Column("price", sa.Double(), nullable=True),
+        sa.Column("strategy", sa.String(), nullable=False),
         sa.Column("exec_key", sa.String(), nullable=False),
         sa.Column("who", sa.String(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
