@@ -62,8 +62,6 @@ BEFORE_THE_OPEN = timedelta(minutes=5)
 
 LANE_WAIT_SECONDS = 300.0
 TOLD_OF_A_FILL = ("fill_id", "shares", "price", "commission")
-EXPIRY = "expiry"
-"""Who settles a day order that nobody has heard of, when its day is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +169,7 @@ class IbkrBroker(Broker):
             wait_seconds=border.wait_seconds,
             patience=border.patience,
             now=self._now,
+            splits=border.splits,
         )
 
     def _require_own_account(self, strategy: str, account: str) -> None:
@@ -310,7 +309,7 @@ class IbkrBroker(Broker):
         """What was decided in each of the *stored* sessions, as it was recorded."""
         found: dict[date, list[Row]] = {session: [] for session in days_of(stored)}
         rows = self._books.ledger.rows(strategy, self.lane, ORDERS, days_of(stored))
-        for row in _plain(rows):
+        for row in plain_rows(rows):
             found[row["session"]].append(row)
         return found
 
@@ -358,13 +357,15 @@ class IbkrBroker(Broker):
             return
         decided = self._books.ledger.rows(strategy, self.lane, ORDERS, [session], chain)
         wanted = [
-            row for row in _plain(decided) if row["status"] == OrderStatus.SUBMITTED.value
+            row
+            for row in plain_rows(decided)
+            if row["status"] == OrderStatus.SUBMITTED.value
         ]
         intents = self._books.intents
         ids = [row["order_id"] for row in wanted]
         done = {*intents.known(ids), *intents.refusals(ids)}
         tickets = [
-            _ticket(strategy, row)
+            order_ticket(strategy, row)
             for row in sorted(wanted, key=exits_first)
             if row["order_id"] not in done
         ]
@@ -489,7 +490,7 @@ def _first_difference(walked: Walked, stored: Sequence[BookSession]) -> int:
     return min(len(walked.closings), len(stored))
 
 
-def _plain(rows: pd.DataFrame) -> list[Row]:
+def plain_rows(rows: pd.DataFrame) -> list[Row]:
     """`orders` rows as the walk writes them, without strategy and lane."""
     own = rows.drop(columns=["strategy", "lane"]).assign(session=rows["session"].dt.date)
     return [
@@ -498,7 +499,8 @@ def _plain(rows: pd.DataFrame) -> list[Row]:
     ]
 
 
-def _ticket(strategy: str, row: Row) -> OrderTicket:
+def order_ticket(strategy: str, row: Row) -> OrderTicket:
+    """What an `orders` row of *strategy* asks the broker for."""
     is_leg = row["leg"] in {Leg.STOP.value, Leg.TARGET.value}
     entry = row["order_id"].removesuffix(row["leg"]) + Leg.ENTRY.value
     return OrderTicket(

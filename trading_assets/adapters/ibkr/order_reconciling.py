@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
+from trading_assets.adapters.ibkr.contracts import our_symbol
 from trading_assets.adapters.ibkr.library import ExecutionFilter, Order, Trade
 from trading_assets.adapters.ibkr.order_recorder import ALREADY_KNOWN, is_final_notice
 from trading_assets.adapters.ibkr.order_sending import OrderSender, family
@@ -22,10 +23,13 @@ from trading_assets.adapters.ibkr.order_wire import (
 )
 from trading_assets.core.order_states import OrderStanding, OrderState
 from trading_assets.errors import GatewayUnreachable, OrdersPaused
+from trading_assets.models.base import Side
 from trading_assets.models.intent import FactKind, Intent, Terms
 
 EXECUTIONS_ZONE = ZoneInfo("America/New_York")
 """Whose midnight ends the day for which a gateway still tells executions."""
+
+STOCK = "STK"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,29 @@ class Reconciliation:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenStranger:
+    """An order of the account that works and is none of ours: a person's, perhaps."""
+
+    symbol: str
+    side: Side
+    shares: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Seen:
-    """What the broker has of our orders, by order id."""
+    """What the broker has of our orders, by order id, and of others."""
 
     open: Mapping[str, Terms]
     completed: frozenset[str]
+    strangers: tuple[OpenStranger, ...]
 
 
 class Reconciler:
-    """Holds what we know of orders against what the broker has of them."""
+    """Holds what we know of orders against what the broker has of them.
+
+    Attributes:
+        strangers: What worked in the account and was not ours when it was last asked.
+    """
 
     def __init__(self, sender: OrderSender, settle_seconds: float) -> None:
         """Ask nothing yet.
@@ -68,6 +86,7 @@ class Reconciler:
         self._sender, self._settle_seconds = sender, settle_seconds
         self._gateway, self._intents = sender.gateway, sender.intents
         self._recorder = sender.recorder
+        self.strangers: tuple[OpenStranger, ...] = ()
 
     def reconcile(self) -> Reconciliation:
         """Look twice before calling anything nowhere, and send only then."""
@@ -78,6 +97,7 @@ class Reconciler:
             self._recorder.wait_until(lambda: self._recorder.is_lost, self._settle_seconds)
             seen = self._look()
             unsettled = self._intents.unsettled(self._sender.account)
+        self.strangers = seen.strangers
         self._conclude_changes(unsettled, seen)
         nowhere = self._nowhere(unsettled, seen)
         rejected = [it for it in nowhere if self._was_refused(it)]
@@ -139,7 +159,11 @@ class Reconciler:
         if state.paused_since is not None or state.resumed != resumed:
             raise OrdersPaused("reconcile: the gateway lost its server meanwhile")
         opened = self._open(trades)
-        return _Seen(open=opened, completed=self._note_completed(completed, opened))
+        return _Seen(
+            open=opened,
+            completed=self._note_completed(completed, opened),
+            strangers=self._strangers(trades),
+        )
 
     def _open(self, trades: Sequence[Trade]) -> dict[str, Terms]:
         found: dict[str, Terms] = {}
@@ -148,6 +172,22 @@ class Reconciler:
             if intent is not None and not trade.isDone():
                 found[intent.order_id] = terms_of(trade.order, intent.ticket.order_type)
         return found
+
+    def _strangers(self, trades: Sequence[Trade]) -> tuple[OpenStranger, ...]:
+        account = self._sender.account
+        found = {
+            (trade.order.permId, trade.order.orderId): OpenStranger(
+                our_symbol(trade.contract.symbol),
+                Side.BUY if trade.order.action == Side.BUY else Side.SELL,
+                trade.order.totalQuantity,
+            )
+            for trade in trades
+            if not trade.isDone()
+            and trade.contract.secType == STOCK
+            and trade.order.account in {"", account}
+            and self._intent_of(trade.order) is None
+        }
+        return tuple(found.values())
 
     def _note_completed(
         self, trades: Sequence[Trade], opened: Mapping[str, Terms]

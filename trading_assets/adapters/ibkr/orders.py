@@ -24,13 +24,17 @@ from trading_assets.adapters.ibkr.library import (
     Order,
     OrderState,
 )
-from trading_assets.adapters.ibkr.order_reconciling import Reconciler, Reconciliation
+from trading_assets.adapters.ibkr.order_reconciling import (
+    OpenStranger,
+    Reconciler,
+    Reconciliation,
+)
 from trading_assets.adapters.ibkr.order_recorder import (
     Clock,
     OrderRecorder,
     is_final_notice,
 )
-from trading_assets.adapters.ibkr.order_sending import OrderSender, family
+from trading_assets.adapters.ibkr.order_sending import DESK, OrderSender, family
 from trading_assets.adapters.ibkr.order_wire import (
     UNSET_ABOVE,
     MarginPreview,
@@ -63,6 +67,10 @@ from trading_assets.models.symbol import Listing
 
 LEG_ORDER: Mapping[Leg, int] = {Leg.ENTRY: 0, Leg.EXIT: 0, Leg.TARGET: 1, Leg.STOP: 2}
 """In a bracket the stop goes last and sets all of it off: no entry without its stop."""
+
+
+PROTECTIVE = frozenset({Leg.STOP, Leg.TARGET})
+"""Legs that close what an entry has opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +296,77 @@ class OrderDesk:
             )
             return self._sender.standing(order_id)
 
+    def send_again(self, order_id: str, *, who: str) -> OrderStanding:
+        """Send a stop or target once more that is nowhere at the broker.
+
+        It is the same order, with its id, its reference and its terms: a gateway that has
+        it after all takes it for a change that changes nothing. Legs of one entry that are
+        sent again cancel each other.
+
+        Returns:
+            Where it stands; still missing when nothing was heard in time. If it has
+            turned up by itself, it is left as it is.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders.
+            InvalidInput: If it is not ours, no stop or target, not missing, filled in part,
+                or was sent again like this before.
+            OrdersPaused: If the gateway has lost its server.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer what has to be known before.
+        """
+        with self._one_at_a_time("send_again"):
+            self._require_revivable(order_id)
+            self._reconcile()
+            standing = self._own(order_id)
+            if standing.state is not OurState.MISSING:
+                return standing
+            self._require_revivable(order_id)
+            self._sender.require_not_paused("send_again")
+            parent_id, oca_group = self._parent(standing.intent.ticket)
+            intent = _once_more(standing, parent_id, oca_group)
+            text = "nowhere at the broker: the same id and reference once more"
+            self._sender.note([order_id], FactKind.RESENT, text, source=who)
+            self._sender.send_all([intent])
+            self._await_return(order_id)
+            return self._own(order_id)
+
+    @property
+    def strangers(self) -> tuple[OpenStranger, ...]:
+        """Orders of the account that worked when it was last asked, and were not ours."""
+        return self._reconciler.strangers
+
     # Before anything is sent
+
+    def _require_revivable(self, order_id: str) -> None:
+        standing = self._own(order_id)
+        ticket, client_id = standing.intent.ticket, standing.intent.client_id
+        objections = (
+            (ticket.leg not in PROTECTIVE, f"is an {ticket.leg}, no stop and no target"),
+            (client_id != self._client_id, f"belongs to client {client_id}"),
+            (standing.state is not OurState.MISSING, f"is {standing.state}, not missing"),
+            (standing.filled_shares > 0, "has been filled in part"),
+            (standing.is_short_of_executions, "lacks executions"),
+            (self._was_sent_again(order_id), "was sent again before"),
+        )
+        for is_so, why in objections:
+            if is_so:
+                raise InvalidInput(f"send_again: order {order_id} {why}")
+
+    def _await_return(self, order_id: str) -> None:
+        """Wait for the broker's word on an order that was missing."""
+
+        def is_heard() -> bool:
+            is_missing = self._sender.standing(order_id).state is OurState.MISSING
+            return self._recorder.is_lost or not is_missing
+
+        if not self._recorder.wait_until(is_heard, self._patience.acknowledge):
+            self._reconciled_after = None
+
+    def _was_sent_again(self, order_id: str) -> bool:
+        """Whether somebody but the desk, which reconciles, has had it sent again."""
+        facts = self._intents.facts(order_id)
+        return any(it.kind is FactKind.RESENT and it.source != DESK for it in facts)
 
     @contextmanager
     def _one_at_a_time(self, what: str) -> Iterator[None]:
@@ -485,6 +563,18 @@ class OrderDesk:
         # It may have been filled before the cancel arrived, or be gone for another reason.
         if not self._recorder.is_lost:
             self._reconcile()
+
+
+def _once_more(standing: OrderStanding, parent_id: int, oca_group: str) -> Intent:
+    """The order of *standing* as it is sent by itself, on the terms last confirmed."""
+    wire = replace(
+        standing.intent.wire,
+        terms=standing.terms,
+        parent_broker_order_id=parent_id,
+        transmit=True,
+        oca_group=oca_group,
+    )
+    return replace(standing.intent, wire=wire)
 
 
 class _IsDone(Exception):
