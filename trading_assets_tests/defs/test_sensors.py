@@ -102,7 +102,7 @@ def test_sensors_of_interactive_brokers_are_there_only_where_it_is_used(
     ],
 )
 def test_the_exchange_is_open_until_its_close_or_closed_until_it_opens(
-    now: datetime, is_open: bool, said: str
+    now: datetime, *, is_open: bool, said: str
 ) -> None:
     hours = hours_of(trading_calendar(), now)
 
@@ -243,7 +243,13 @@ class Window:
 NOON = at(FRIDAY, 12)
 FILL = SeenFill("cross", "cross-2026-11-25-AAA-entry", make_execution(commission=1.0))
 LEG = UnguardedLeg(
-    MissingLeg(make_order_ticket(Leg.STOP, stop_price=95.0), 10.0, "missing", "", True),
+    MissingLeg(
+        make_order_ticket(Leg.STOP, stop_price=95.0),
+        held=10.0,
+        state="missing",
+        why="",
+        may_be_sent=True,
+    ),
     "Nothing was sent: execution.guard is alarm.",
 )
 
@@ -303,3 +309,22 @@ def test_why_nobody_was_asked_is_what_the_tick_says() -> None:
 
     assert result.skip_reason is not None
     assert result.skip_reason.skip_message == look.said
+
+
+def test_a_tick_of_the_daemon_keeps_events_words_and_cursor(tmp_path: Path) -> None:
+    traded = World.made(tmp_path, strategies=[REAL])
+    repository = traded.definitions.get_repository_def()
+    look = Look(said="1 orders work", has_asked=True, fills=(FILL,))
+    sensor = order_monitor_sensor([make_spec()], lambda: NOON)
+
+    with dg.build_sensor_context(
+        instance=traded.instance,
+        repository_def=repository,
+        sensor_name="order_monitor",
+        resources={"order_watch": Window(look), "notifier": Ears()},
+    ) as context:
+        told = sensor.evaluate_tick(context)
+
+    assert told.skip_message == "1 orders work"
+    assert len(told.asset_events) == 1
+    assert "0001.01" in (told.cursor or "")
