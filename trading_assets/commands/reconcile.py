@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trading_assets.adapters.ibkr.session import Books
     from trading_assets.core.agreement import Difference, Split
     from trading_assets.defs.resources import Settings
+    from trading_assets.models.intent import Intent
 
 WAIT_SECONDS = 60.0
 
@@ -54,7 +55,15 @@ class Found:
 @click.option("--why", help="Needed to adopt or settle; it is kept for good.")
 @click.option("--who", help="Who says so; default: the user of this machine.")
 @reporting
-def reconcile(*, adopt: bool, settle: str | None, why: str | None, who: str | None) -> None:
+def reconcile(
+    *,
+    adopt: bool,
+    strategy: str | None,
+    price: float | None,
+    settle: str | None,
+    why: str | None,
+    who: str | None,
+) -> None:
     """Find out what became of orders in doubt, and hold the account against our books.
 
     Of every account that a strategy is traded in. An order that is in doubt and nowhere
@@ -120,12 +129,29 @@ def _look(
         with Gateway.connected(gateway) as looking:
             held = positions(looking)
         return Found(None, held, books.differences(account, held, splits))
-    with trading_session(gateway, books, wait_seconds=WAIT_SECONDS) as session:
+    with trading_session(
+        gateway,
+        books,
+        wait_seconds=WAIT_SECONDS,
+        splits=lambda: splits,
+        may_send=lambda intent: _why_not_again(books, intent),
+    ) as session:
         if settle:
             standing = session.desk.settle(settle, who=who, why=why)
             click.echo(f"{settle} is settled: {standing.state}")
         orders, held = session.reconciliation, session.positions()
         return Found(orders, held, books.differences(account, held, splits))
+
+
+def _why_not_again(books: "Books", intent: "Intent") -> str:
+    """Why an order that is nowhere may not be sent again; empty if it may."""
+    from trading_assets.core.recorded import too_late  # noqa: PLC0415 - as above
+    from trading_assets.sessions import trading_calendar  # noqa: PLC0415
+
+    ticket = intent.ticket
+    late = too_late(ticket.session, datetime.now(UTC), trading_calendar())
+    halt = books.ledger.halts.standing(ticket.strategy)
+    return late or (f"halt: {halt.reason}" if halt else "")
 
 
 def _show(account: str, found: Found) -> None:
@@ -207,9 +233,7 @@ def _refuse_what_may_be_ours(account: str, books: "Books", found: Found) -> None
     open_ = {
         it.intent.ticket.symbol: it
         for it in books.intents.unsettled(account)
-        if it.is_ambiguous
-        or it.is_short_of_executions
-        or it.state is OrderState.MISSING
+        if it.is_ambiguous or it.is_short_of_executions or it.state is OrderState.MISSING
     }
     for difference in found.differences:
         if (order := open_.get(difference.symbol)) is not None:

@@ -151,8 +151,8 @@ def _flattened(strategy: str, broker: "Broker", who: str, why: str) -> bool:
             f"{strategy}: {ticket.side} {ticket.shares} {ticket.symbol} at the market, "
             f"{standing.order_id} is {standing.state}"
         )
-    for why in done.unresolved:
-        click.secho(f"{strategy}: left alone: {why}", fg="red")
+    for fault in done.unresolved:
+        click.secho(f"{strategy}: left alone: {fault}", fg="red")
     if not done.sent and not done.unresolved:
         click.echo(f"{strategy}: nothing is held that is not on its way out")
     return not done.unresolved and not any(it.is_ambiguous for it in done.sent)

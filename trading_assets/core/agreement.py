@@ -123,9 +123,7 @@ def shares_for(
         adoptions: Of the account.
         symbol: Of the shares.
     """
-    nobodys = sum(
-        it.shares for it in adoptions if it.symbol == symbol and not it.strategy
-    )
+    nobodys = sum(it.shares for it in adoptions if it.symbol == symbol and not it.strategy)
     free = sign * held - max(sign * others, 0) - max(sign * nobodys, 0)
     return max(int(free + SHARE_TOLERANCE), 0)
 

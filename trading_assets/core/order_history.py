@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
+from trading_assets.core.guarding import EXPIRY
 from trading_assets.core.order_states import SHARE_TOLERANCE, current_executions
 from trading_assets.core.recorded import open_session, session_of
 from trading_assets.core.venue import Row
@@ -87,6 +88,8 @@ def _from_facts(
         if fact.kind is FactKind.CANCELLED and is_day_order and is_over:
             is_expired = not is_cancelled_by_us and session > intent.ticket.session
             status = OrderEventStatus.EXPIRED if is_expired else status
+        if fact.kind is FactKind.SETTLED and fact.source == EXPIRY:
+            status = OrderEventStatus.EXPIRED
         is_ours = fact.kind in {FactKind.MISSING, FactKind.INACTIVE}
         reason = f"{fact.kind}: {fact.text}" if is_ours else fact.text
         reason = "" if status is OrderEventStatus.WORKING else reason

@@ -33,6 +33,9 @@ from trading_assets.sessions import TradingCalendar
 LATE_PRINTS = timedelta(minutes=30)
 """How long after a close its executions may still be told with a later time."""
 
+BEFORE_THE_OPEN = timedelta(minutes=5)
+"""How long before the next open a decision is too late."""
+
 type Gate = Callable[[int, list[Decided]], list[Decided]]
 """What of a day's decisions may go out; the rest comes back refused. By day number."""
 
@@ -211,6 +214,17 @@ def open_session(at: datetime, calendar: TradingCalendar) -> date:
     """The last session that has opened by the instant *at*: an evening is still its own."""
     day = calendar.on_or_before(at.astimezone(calendar.timezone).date())
     return day if calendar.open_at(day) <= at else calendar.offset(day, -1)
+
+
+def too_late(session: date, at: datetime, calendar: TradingCalendar) -> str:
+    """Why a decision of *session* may not be sent at the instant *at*; empty if it may."""
+    current = calendar.last_closed(at)
+    if session != current:
+        return f"too_late: {current} has closed since"
+    deadline = calendar.open_at(calendar.offset(current, 1))
+    if at >= deadline - BEFORE_THE_OPEN:
+        return f"too_late: the next session opens at {deadline:%Y-%m-%d %H:%M} UTC"
+    return ""
 
 
 def working_tickets(standings: Iterable[OrderStanding]) -> list[Ticket]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from trading_assets.errors import InvalidInput
 from trading_assets.sessions import LAST_DAY, TradingCalendar
+from trading_assets.strategies.cron import READY_FROM
 
 SESSION = "session"
 SYMBOL = "symbol"
@@ -46,6 +47,11 @@ def session_partitions(
         timezone=ZONES[calendar.exchange],
         exclusions=["0 0 * * 6,0", *(datetime.combine(day, time()) for day in closures)],
     )
+
+
+def partition_from(calendar: TradingCalendar, session: date) -> datetime:
+    """From when on the partition of *session* is there, in the exchange's time."""
+    return datetime.combine(session, time(*READY_FROM), calendar.timezone)
 
 
 def symbol_partitions(

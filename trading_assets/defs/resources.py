@@ -322,12 +322,14 @@ def trading_settings(place: IbkrPlace, spec: StrategySpec) -> "GatewaySettings":
     )
 
 
-def stored_splits(warehouse: str) -> "list[Split]":
+def stored_splits(warehouse: str, wait_seconds: float = 60.0) -> "list[Split]":
     """Splits that the tables know of, with the opens before which they happened."""
     from trading_assets.core.agreement import Split  # noqa: PLC0415 - only when used
 
-    tables = WarehouseResource(path=warehouse).create_resource(None)
-    rows = tables.read(CORPORATE_ACTIONS, {"kind": ActionKind.SPLIT.value})
+    resource = WarehouseResource(path=warehouse, wait_seconds=wait_seconds)
+    rows = resource.create_resource(None).read(
+        CORPORATE_ACTIONS, {"kind": ActionKind.SPLIT.value}
+    )
     calendar = trading_calendar()
     return [
         Split(calendar.open_at(session), symbol, ratio)

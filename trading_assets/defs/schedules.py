@@ -46,25 +46,42 @@ def market_schedule(market: Market) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=MARKET,
         job_name=MARKET,
-        cron_schedule=sorted({_earlier(lane.spec.schedule) for lane in market.lanes}),
+        cron_schedule=market_crons(market),
         execution_timezone=market.calendar.timezone.key,
         description="Bars and indicators of the sessions that have closed.",
     )
     def evening(
         context: dg.ScheduleEvaluationContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.RunRequest | dg.SkipReason:
-        columns = ["symbol", "session", "status"]
-        where = {"asset": "bars", "symbol": market.symbols}
-        missing = market_to_make(
-            market.calendar,
-            market.start,
-            market.symbols,
-            warehouse.read(COVERAGE, where, columns),
-            _last_closed(market.calendar, context),
-        )
-        return _request(context, MARKET, missing, market.symbols)
+        last_closed = _last_closed(market.calendar, context)
+        return market_request(context.instance, warehouse, market, last_closed)
 
     return evening
+
+
+def market_crons(market: Market) -> list[str]:
+    """When the market is asked for, in the exchange's time, ascending."""
+    return sorted({_earlier(lane.spec.schedule) for lane in market.lanes})
+
+
+def market_request(
+    instance: dg.DagsterInstance, warehouse: Warehouse, market: Market, last_closed: date
+) -> dg.RunRequest | dg.SkipReason:
+    """The market's run over what is missing, or why there is none to ask for.
+
+    Whoever asks, the schedule or a sensor, asks for the same run: one that is under way,
+    or was tried too often, is not asked for again.
+    """
+    columns = ["symbol", "session", "status"]
+    where = {"asset": "bars", "symbol": market.symbols}
+    missing = market_to_make(
+        market.calendar,
+        market.start,
+        market.symbols,
+        warehouse.read(COVERAGE, where, columns),
+        last_closed,
+    )
+    return _request(instance, MARKET, missing, market.symbols)
 
 
 def strategy_schedule(market: Market, lane: Lane) -> dg.ScheduleDefinition:
@@ -92,13 +109,13 @@ def strategy_schedule(market: Market, lane: Lane) -> dg.ScheduleDefinition:
             made if decided[:1] == (lane.start,) else (),
             _last_closed(market.calendar, context),
         )
-        return _request(context, lane.name, missing, lane.symbols)
+        return _request(context.instance, lane.name, missing, lane.symbols)
 
     return evening
 
 
 def _request(
-    context: dg.ScheduleEvaluationContext,
+    instance: dg.DagsterInstance,
     name: str,
     missing: tuple[date, date] | None,
     symbols: Sequence[str],
@@ -112,7 +129,7 @@ def _request(
     first, last = missing
     tags = range_tags(first, last, symbols, launched_by=SCHEDULE)
     mine = {SCHEDULED: name, RANGE: tags[RANGE]}
-    runs = context.instance.get_runs(dg.RunsFilter(tags=mine))
+    runs = instance.get_runs(dg.RunsFilter(tags=mine))
     if any(run.status in UNFINISHED for run in runs):
         return dg.SkipReason(f"{tags[RANGE]} is under way")
     if len(runs) >= ATTEMPTS:

@@ -103,6 +103,7 @@ at 15 17 * * 1-5 America/New_York: ranges_view
 cross_book_follows: cross_book
 evening_missed: nothing
 held_back_notices: nothing
+market_hours: nothing
 ranges_book_follows: ranges_book
 run_failed: nothing
 """

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import Any, override
 
@@ -39,6 +39,7 @@ from trading_assets.core.recorded import (
     exits_first,
     fills_by_session,
     session_of,
+    too_late,
     working_tickets,
 )
 from trading_assets.core.venue import Row
@@ -67,9 +68,6 @@ from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
 from trading_assets.sessions import TradingCalendar
 
 logger = logging.getLogger(__name__)
-
-BEFORE_THE_OPEN = timedelta(minutes=5)
-"""How long before the next open a decision is too late."""
 
 LANE_WAIT_SECONDS = 300.0
 TOLD_OF_A_FILL = ("fill_id", "shares", "price", "commission")
@@ -202,6 +200,8 @@ class IbkrBroker(Broker):
             wait_seconds=border.wait_seconds,
             patience=border.patience,
             now=self._now,
+            splits=border.splits,
+            may_send=self._why_not_again,
         )
 
     def _require_own_account(self, strategy: str, account: str) -> None:
@@ -391,7 +391,7 @@ class IbkrBroker(Broker):
         """What was decided in each of the *stored* sessions, as it was recorded."""
         found: dict[date, list[Row]] = {session: [] for session in days_of(stored)}
         rows = self._books.ledger.rows(strategy, self.lane, ORDERS, days_of(stored))
-        for row in _plain(rows):
+        for row in plain_rows(rows):
             found[row["session"]].append(row)
         return found
 
@@ -411,14 +411,12 @@ class IbkrBroker(Broker):
 
     def _why_not_now(self, session: date) -> str:
         """Why a decision of *session* is too late to be sent; empty if it is not."""
-        now = self._now()
-        current = self._calendar.last_closed(now)
-        if session != current:
-            return f"too_late: {current} has closed since"
-        deadline = self._calendar.open_at(self._calendar.offset(current, 1))
-        if now >= deadline - BEFORE_THE_OPEN:
-            return f"too_late: the next session opens at {deadline:%Y-%m-%d %H:%M} UTC"
-        return ""
+        return too_late(session, self._now(), self._calendar)
+
+    def _why_not_again(self, intent: Intent) -> str:
+        """Why an order that is nowhere may not be sent again; empty if it may."""
+        ticket = intent.ticket
+        return self._why_not_now(ticket.session) or self._halt(ticket.strategy)
 
     def _restamp(self, walked: Walked, decided_from: date) -> None:
         """Say when orders were decided; when they were sent is known by their intents."""
@@ -461,7 +459,7 @@ class IbkrBroker(Broker):
         let_out = decided[decided["status"] == OrderStatus.SUBMITTED.value]
         intents = self._books.intents
         done = {*intents.known(let_out["order_id"]), *intents.refusals(let_out["order_id"])}
-        return _plain(let_out[~let_out["order_id"].isin(done)])
+        return plain_rows(let_out[~let_out["order_id"].isin(done)])
 
     def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
         """Bring to the broker what was decided for *session* and is not there yet.
@@ -472,7 +470,7 @@ class IbkrBroker(Broker):
         chain = self._chain(strategy).standing
         tonight = [entry for entry in chain if entry.session == session]
         unsent = sorted(self._unsent(strategy, tonight), key=exits_first)
-        tickets = [_ticket(strategy, row) for row in unsent]
+        tickets = [order_ticket(strategy, row) for row in unsent]
         waiting: list[str] = []
         gate = self._gate(strategy, trading)
         for _, family in groupby(tickets, key=lambda it: it.parent_id or it.order_id):
@@ -572,6 +570,8 @@ class IbkrBroker(Broker):
                 wait_seconds=border.wait_seconds,
                 patience=border.patience,
                 now=self._now,
+                splits=border.splits,
+                may_send=lambda _: FLATTEN,
             ) as session,
         ):
             done = Flattened([], [], [])
@@ -597,9 +597,7 @@ class IbkrBroker(Broker):
         Raises:
             TradingAssetsError: Whatever keeps an order from being cancelled or sent.
         """
-        own = [
-            it for it in self._unsettled(strategy) if it.intent.ticket.symbol == symbol
-        ]
+        own = [it for it in self._unsettled(strategy) if it.intent.ticket.symbol == symbol]
         exits = [it for it in own if it.intent.ticket.leg is Leg.EXIT]
         if any(it.state in ALIVE for it in exits):
             return
@@ -730,9 +728,7 @@ class IbkrBroker(Broker):
         ]
 
 
-def _require_same_start(
-    strategy: str, stored: Sequence[BookSession], start: date
-) -> None:
+def _require_same_start(strategy: str, stored: Sequence[BookSession], start: date) -> None:
     """What was traded can't be traded again from another day on."""
     if stored and stored[0].session != start:
         raise InvalidInput(
@@ -749,7 +745,7 @@ def _first_difference(walked: Walked, stored: Sequence[BookSession]) -> int:
     return min(len(walked.closings), len(stored))
 
 
-def _plain(rows: pd.DataFrame) -> list[Row]:
+def plain_rows(rows: pd.DataFrame) -> list[Row]:
     """`orders` rows as the walk writes them, without strategy and lane."""
     own = rows.drop(columns=["strategy", "lane"]).assign(session=rows["session"].dt.date)
     return [
@@ -781,7 +777,8 @@ def _row(intent: Intent, reason: str) -> Row:
     }
 
 
-def _ticket(strategy: str, row: Row) -> OrderTicket:
+def order_ticket(strategy: str, row: Row) -> OrderTicket:
+    """What an `orders` row of *strategy* asks the broker for."""
     is_leg = row["leg"] in {Leg.STOP.value, Leg.TARGET.value}
     entry = row["order_id"].removesuffix(row["leg"]) + Leg.ENTRY.value
     return OrderTicket(

@@ -14,26 +14,28 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
 from threading import Lock
 from typing import Self
-from zoneinfo import ZoneInfo
 
 from trading_assets.adapters.ibkr.contracts import qualify
 from trading_assets.adapters.ibkr.gateway import Gateway
 from trading_assets.adapters.ibkr.library import (
     IB,
-    ExecutionFilter,
     Order,
     OrderState,
-    Trade,
+)
+from trading_assets.adapters.ibkr.order_reconciling import (
+    MaySend,
+    OpenStranger,
+    Reconciler,
+    Reconciliation,
 )
 from trading_assets.adapters.ibkr.order_recorder import (
-    ALREADY_KNOWN,
     Clock,
     OrderRecorder,
     is_final_notice,
 )
+from trading_assets.adapters.ibkr.order_sending import DESK, OrderSender, family
 from trading_assets.adapters.ibkr.order_wire import (
     UNSET_ABOVE,
     MarginPreview,
@@ -41,15 +43,12 @@ from trading_assets.adapters.ibkr.order_wire import (
     contract_of,
     order_of,
     preview_of,
-    status_fact,
-    terms_of,
     ticked,
 )
 from trading_assets.adapters.ledger.intents import IntentBook, payload_hash
 from trading_assets.core.order_states import ALIVE, OrderStanding
 from trading_assets.core.order_states import OrderState as OurState
 from trading_assets.errors import (
-    GatewayUnreachable,
     InvalidInput,
     NoAnswer,
     OrderConflict,
@@ -58,7 +57,6 @@ from trading_assets.errors import (
     ReadOnlyGateway,
 )
 from trading_assets.models.intent import (
-    Fact,
     FactKind,
     Intent,
     OrderTicket,
@@ -68,11 +66,12 @@ from trading_assets.models.intent import (
 from trading_assets.models.order import Leg, OrderType
 from trading_assets.models.symbol import Listing
 
-EXECUTIONS_ZONE = ZoneInfo("America/New_York")
-"""Whose midnight ends the day for which a gateway still tells executions."""
-
 LEG_ORDER: Mapping[Leg, int] = {Leg.ENTRY: 0, Leg.EXIT: 0, Leg.TARGET: 1, Leg.STOP: 2}
 """In a bracket the stop goes last and sets all of it off: no entry without its stop."""
+
+
+PROTECTIVE = frozenset({Leg.STOP, Leg.TARGET})
+"""Legs that close what an entry has opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +88,6 @@ class Patience:
     settle: float = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciliation:
-    """What became of the orders that were not done with, by order id.
-
-    Attributes:
-        adopted: In doubt before, and found.
-        resent: Nowhere, and sent again under the same id and reference.
-        rejected: Nowhere, and the gateway had said why.
-        missing: Nowhere, and not to be sent again: a person has to look.
-        unknown: Still in doubt, after having been sent again.
-    """
-
-    adopted: tuple[str, ...] = ()
-    resent: tuple[str, ...] = ()
-    rejected: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the broker has of our orders, by order id."""
-
-    open: Mapping[str, Terms]
-    completed: frozenset[str]
-
-
 class OrderDesk:
     """Orders of one account, over one connection.
 
@@ -129,6 +101,7 @@ class OrderDesk:
         intents: IntentBook,
         patience: Patience | None = None,
         now: Clock = lambda: datetime.now(UTC),
+        may_send: MaySend = lambda _: "",
     ) -> None:
         """Listen to *gateway* from now on; nothing is asked yet. `close` ends it.
 
@@ -137,6 +110,8 @@ class OrderDesk:
             intents: Where everything is written down.
             patience: How long to wait; the defaults suit a gateway nearby.
             now: The clock, in UTC.
+            may_send: Why an order in doubt, that is nowhere, may not be sent again; empty
+                if it may. Legs of an entry that is there are sent in any case.
         """
         self._gateway, self._intents = gateway, intents
         self._account = gateway.settings.account
@@ -146,6 +121,10 @@ class OrderDesk:
         self._turn = Lock()
         self._reconciled_after: int | None = None
         self._recorder = OrderRecorder(intents, self._account, self._client_id, now)
+        self._sender = OrderSender(
+            gateway, intents, self._recorder, self._patience.acknowledge, now
+        )
+        self._reconciler = Reconciler(self._sender, self._patience.settle, may_send)
         gateway.listen(self._recorder)
 
     def __enter__(self) -> Self:
@@ -190,10 +169,26 @@ class OrderDesk:
                 self._reconcile()
             if fresh:
                 self._refuse_beside_unresolved({ticket.symbol for ticket in fresh})
-                self._require_not_paused("submit")
-                self._send_all(self._committed(fresh))
+                self._sender.require_not_paused("submit")
+                if not self._sender.send_all(self._committed(fresh)):
+                    self._reconciled_after = None
             standings = self._intents.standings(wanted)
             return [standings[ticket.order_id] for ticket in tickets]
+
+    def require_clear(self, symbol: str) -> None:
+        """Make sure that a new order of *symbol* would not be refused, and send nothing.
+
+        Raises:
+            OrdersPaused: If the gateway has lost its server.
+            OrderUnresolved: If an earlier order is in doubt, or one of *symbol* is missing.
+            RequestRefused: If the symbol is unknown, ambiguous or not to be traded.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer.
+        """
+        with self._one_at_a_time("check"):
+            self._sender.require_not_paused("check")
+            self._refuse_beside_unresolved({symbol})
+            qualify(self._gateway, [symbol])
 
     def reconcile(self) -> Reconciliation:
         """Find out what became of every order that is not done with.
@@ -237,7 +232,7 @@ class OrderDesk:
             if are_same(terms, standing.terms):
                 return standing
             self._change(standing, terms)
-            return self._standing(order_id)
+            return self._sender.standing(order_id)
 
     def cancel(self, order_id: str) -> OrderStanding:
         """Ask the broker to cancel an order, and look for fills that came before.
@@ -258,11 +253,11 @@ class OrderDesk:
         with self._one_at_a_time("cancel"):
             if self._own(order_id).is_final:
                 return self._own(order_id)
-            self._require_not_paused("cancel")
+            self._sender.require_not_paused("cancel")
             standing = self._alive_or_done(order_id, "cancel")
             if not standing.is_final:
                 self._cancel(standing)
-            return self._standing(order_id)
+            return self._sender.standing(order_id)
 
     def preview(self, ticket: OrderTicket, seconds: float | None = None) -> MarginPreview:
         """What *ticket* would do to the account's margin; nothing is traded or recorded.
@@ -279,7 +274,7 @@ class OrderDesk:
             GatewayUnreachable: If the connection is gone.
         """
         with self._one_at_a_time("preview"):
-            self._require_not_paused("preview")
+            self._sender.require_not_paused("preview")
             listing = qualify(self._gateway, [ticket.symbol])[ticket.symbol]
             wire = _wire(ticket, listing)
             order = preview_of(ticket, self._account, wire.terms)
@@ -311,16 +306,86 @@ class OrderDesk:
                 raise InvalidInput(
                     f"order {order_id} is {standing.state}: nothing to settle"
                 )
-            self._note(
+            self._sender.note(
                 [order_id],
                 FactKind.SETTLED,
                 why,
                 source=who,
                 filled_shares=standing.filled_shares,
             )
-            return self._standing(order_id)
+            return self._sender.standing(order_id)
+
+    def send_again(self, order_id: str, *, who: str) -> OrderStanding:
+        """Send a stop or target once more that is nowhere at the broker.
+
+        It is the same order, with its id, its reference and its terms: a gateway that has
+        it after all takes it for a change that changes nothing. Legs of one entry that are
+        sent again cancel each other.
+
+        Returns:
+            Where it stands; still missing when nothing was heard in time. If it has
+            turned up by itself, it is left as it is.
+
+        Raises:
+            ReadOnlyGateway: If the connection may not send orders.
+            InvalidInput: If it is not ours, no stop or target, not missing, filled in part,
+                or was sent again like this before.
+            OrdersPaused: If the gateway has lost its server.
+            GatewayUnreachable: If the connection is gone.
+            NoAnswer: If the gateway does not answer what has to be known before.
+        """
+        with self._one_at_a_time("send_again"):
+            self._require_revivable(order_id)
+            self._reconcile()
+            standing = self._own(order_id)
+            if standing.state is not OurState.MISSING:
+                return standing
+            self._require_revivable(order_id)
+            self._sender.require_not_paused("send_again")
+            parent_id, oca_group = self._parent(standing.intent.ticket)
+            intent = _once_more(standing, parent_id, oca_group)
+            text = "nowhere at the broker: the same id and reference once more"
+            self._sender.note([order_id], FactKind.RESENT, text, source=who)
+            self._sender.send_all([intent])
+            self._await_return(order_id)
+            return self._own(order_id)
+
+    @property
+    def strangers(self) -> tuple[OpenStranger, ...]:
+        """Orders of the account that worked when it was last asked, and were not ours."""
+        return self._reconciler.strangers
 
     # Before anything is sent
+
+    def _require_revivable(self, order_id: str) -> None:
+        standing = self._own(order_id)
+        ticket, client_id = standing.intent.ticket, standing.intent.client_id
+        objections = (
+            (ticket.leg not in PROTECTIVE, f"is an {ticket.leg}, no stop and no target"),
+            (client_id != self._client_id, f"belongs to client {client_id}"),
+            (standing.state is not OurState.MISSING, f"is {standing.state}, not missing"),
+            (standing.filled_shares > 0, "has been filled in part"),
+            (standing.is_short_of_executions, "lacks executions"),
+            (self._was_sent_again(order_id), "was sent again before"),
+        )
+        for is_so, why in objections:
+            if is_so:
+                raise InvalidInput(f"send_again: order {order_id} {why}")
+
+    def _await_return(self, order_id: str) -> None:
+        """Wait for the broker's word on an order that was missing."""
+
+        def is_heard() -> bool:
+            is_missing = self._sender.standing(order_id).state is OurState.MISSING
+            return self._recorder.is_lost or not is_missing
+
+        if not self._recorder.wait_until(is_heard, self._patience.acknowledge):
+            self._reconciled_after = None
+
+    def _was_sent_again(self, order_id: str) -> bool:
+        """Whether somebody but the desk, which reconciles, has had it sent again."""
+        facts = self._intents.facts(order_id)
+        return any(it.kind is FactKind.RESENT and it.source != DESK for it in facts)
 
     @contextmanager
     def _one_at_a_time(self, what: str) -> Iterator[None]:
@@ -331,14 +396,6 @@ class OrderDesk:
         with self._turn:
             self._recorder.flush()
             yield
-
-    def _require_not_paused(self, what: str) -> None:
-        since = self._gateway.state.paused_since
-        if since is not None:
-            raise OrdersPaused(
-                f"{what}: the gateway lost its server at {since:%H:%M:%S} UTC; nothing was "
-                "sent"
-            )
 
     @property
     def _is_reconciled(self) -> bool:
@@ -394,8 +451,8 @@ class OrderDesk:
         recorded_at = self._now()
         intents: list[Intent] = []
         for at, (ticket, wire) in enumerate(zip(in_order, wires, strict=True)):
-            family = _family(ticket)
-            is_last = at + 1 == len(in_order) or _family(in_order[at + 1]) != family
+            name = family(ticket)
+            is_last = at + 1 == len(in_order) or family(in_order[at + 1]) != name
             parent_id, oca_group = parents.get(
                 ticket.order_id, (id_of.get(ticket.parent_id, 0), "")
             )
@@ -405,7 +462,7 @@ class OrderDesk:
                     wire=replace(
                         wire,
                         parent_broker_order_id=parent_id,
-                        transmit=is_last or family not in own_parents,
+                        transmit=is_last or name not in own_parents,
                         oca_group=oca_group,
                     ),
                     account=self._account,
@@ -433,274 +490,10 @@ class OrderDesk:
             "nothing to protect"
         )
 
-    def _send_all(self, intents: Sequence[Intent]) -> None:
-        for _, family in groupby(intents, key=lambda intent: _family(intent.ticket)):
-            self._send(list(family))
-        self._await_acknowledgement([intent.order_id for intent in intents])
-
-    def _send(self, intents: Sequence[Intent]) -> None:
-        """Hand *intents* to the socket, once."""
-        messages = [
-            (
-                contract_of(intent.wire, intent.ticket.symbol),
-                order_of(
-                    intent,
-                    intent.wire.terms,
-                    parent_id=intent.wire.parent_broker_order_id,
-                    transmit=intent.wire.transmit,
-                ),
-            )
-            for intent in intents
-        ]
-
-        def place(ib: IB) -> None:
-            for contract, order in messages:
-                ib.placeOrder(contract, order)
-
-        order_ids = [intent.order_id for intent in intents]
-        try:
-            self._gateway.tell(place)
-        except Exception as error:  # noqa: BLE001 - whatever it was, bytes may be out
-            self._note(order_ids, FactKind.UNKNOWN, f"not sent for certain: {error}")
-        else:
-            self._note(order_ids, FactKind.SENT, "")
-
-    def _await_acknowledgement(self, order_ids: Sequence[str]) -> None:
-        def is_heard() -> bool:
-            standings = self._intents.standings(order_ids).values()
-            return self._recorder.is_lost or not any(
-                it.state in {OurState.INTENDED, OurState.SENT} for it in standings
-            )
-
-        self._recorder.wait_until(is_heard, self._patience.acknowledge)
-        silent = [
-            it for it in self._intents.standings(order_ids).values() if it.is_ambiguous
-        ]
-        self._note(
-            [it.order_id for it in silent if it.state is not OurState.UNKNOWN],
-            FactKind.UNKNOWN,
-            f"no acknowledgement within {self._patience.acknowledge:g} s",
-        )
-        if silent:
-            self._reconciled_after = None
-
-    # Finding out
-
     def _reconcile(self) -> Reconciliation:
-        """Look twice before calling anything nowhere, and send only then."""
-        before = {it.order_id: it for it in self._intents.unsettled(self._account)}
-        seen = self._look()
-        unsettled = self._intents.unsettled(self._account)
-        if self._nowhere(unsettled, seen):
-            self._recorder.wait_until(lambda: self._recorder.is_lost, self._patience.settle)
-            seen = self._look()
-            unsettled = self._intents.unsettled(self._account)
-        self._conclude_changes(unsettled, seen)
-        nowhere = self._nowhere(unsettled, seen)
-        rejected = [it for it in nowhere if self._was_refused(it)]
-        for standing in rejected:
-            reason = self._refusal(standing)
-            self._note([standing.order_id], FactKind.REJECTED, reason)
-        rest = [it for it in nowhere if it not in rejected]
-        again = self._may_be_resent(rest, unsettled)
-        lost = [it for it in rest if it.order_id not in again]
-        for standing in lost:
-            self._note([standing.order_id], FactKind.MISSING, self._why_missing(standing))
-        self._resend([it.intent for it in rest if it.order_id in again])
+        found = self._reconciler.reconcile()
         self._reconciled_after = self._gateway.state.resumed
-        return self._told(before, rejected=rejected, resent=again, missing=lost)
-
-    def _told(
-        self,
-        before: Mapping[str, OrderStanding],
-        *,
-        rejected: Sequence[OrderStanding],
-        resent: Sequence[str],
-        missing: Sequence[OrderStanding],
-    ) -> Reconciliation:
-        gone = {*resent, *(it.order_id for it in (*rejected, *missing))}
-        now = self._intents.standings(before)
-        return Reconciliation(
-            adopted=tuple(
-                order_id
-                for order_id, standing in before.items()
-                if standing.is_ambiguous and order_id not in gone
-            ),
-            resent=tuple(resent),
-            rejected=tuple(it.order_id for it in rejected),
-            missing=tuple(it.order_id for it in missing),
-            unknown=tuple(order_id for order_id, it in now.items() if it.is_ambiguous),
-        )
-
-    def _look(self) -> _Seen:
-        """Ask for executions, open and completed orders, and have them written down.
-
-        Executions and open orders are recorded as they are told; from what comes back
-        only presence is read, because the live stream may know better by now.
-        """
-        self._require_not_paused("reconcile")
-        resumed = self._gateway.state.resumed
-        mine = ExecutionFilter(acctCode=self._account)
-        ask = self._gateway.ask
-        ask(lambda ib: ib.reqExecutionsAsync(mine), "executions")
-        trades = ask(lambda ib: ib.reqOpenOrdersAsync(), "own open orders")
-        trades = trades + ask(lambda ib: ib.reqAllOpenOrdersAsync(), "all open orders")
-        completed = ask(
-            lambda ib: ib.reqCompletedOrdersAsync(apiOnly=False), "completed orders"
-        )
-        self._recorder.flush()
-        state = self._gateway.state
-        if not state.connected:
-            raise GatewayUnreachable("reconcile: the connection was lost meanwhile")
-        if state.paused_since is not None or state.resumed != resumed:
-            raise OrdersPaused("reconcile: the gateway lost its server meanwhile")
-        opened = self._open(trades)
-        return _Seen(open=opened, completed=self._note_completed(completed, opened))
-
-    def _open(self, trades: Sequence[Trade]) -> dict[str, Terms]:
-        found: dict[str, Terms] = {}
-        for trade in trades:
-            intent = self._intent_of(trade.order)
-            if intent is not None and not trade.isDone():
-                found[intent.order_id] = terms_of(trade.order, intent.ticket.order_type)
         return found
-
-    def _note_completed(
-        self, trades: Sequence[Trade], opened: Mapping[str, Terms]
-    ) -> frozenset[str]:
-        """Write down how orders have ended that we did not see end."""
-        found: set[str] = set()
-        for trade in trades:
-            intent = self._intent_of(trade.order)
-            if intent is None or intent.order_id in opened:
-                continue
-            found.add(intent.order_id)
-            if self._standing(intent.order_id).is_final:
-                continue
-            filled = trade.order.filledQuantity
-            fact = status_fact(
-                trade.orderStatus.status,
-                filled=None if filled > UNSET_ABOVE else filled,
-                perm_id=trade.order.permId,
-                at=self._now(),
-                source="completed",
-            )
-            if fact is not None:
-                self._intents.tell(intent.order_id, fact)
-        return frozenset(found)
-
-    def _intent_of(self, order: Order) -> Intent | None:
-        if not order.orderRef or order.account not in {"", self._account}:
-            return None
-        return self._intents.by_ref(self._account, order.orderRef)
-
-    def _nowhere(
-        self, standings: Sequence[OrderStanding], seen: _Seen
-    ) -> list[OrderStanding]:
-        """Those that the broker does not have, and whose executions do not explain it."""
-        return [
-            it
-            for it in standings
-            if it.order_id not in seen.open
-            and (it.order_id not in seen.completed or it.is_short_of_executions)
-            and it.state is not OurState.MISSING
-        ]
-
-    def _conclude_changes(self, standings: Sequence[OrderStanding], seen: _Seen) -> None:
-        """A change that was sent is what the open order says now, or was not made."""
-        for standing in standings:
-            pending, now = standing.pending_terms, seen.open.get(standing.order_id)
-            if pending is None or now is None:
-                continue
-            is_made = are_same(now, pending)
-            kind = FactKind.MODIFIED if is_made else FactKind.MODIFY_REFUSED
-            terms = now if is_made else None
-            self._note([standing.order_id], kind, "as found", terms=terms)
-            self._recorder.modifying.pop(standing.order_id, None)
-
-    def _was_refused(self, standing: OrderStanding) -> bool:
-        return not standing.is_acknowledged and bool(self._refusal(standing))
-
-    def _refusal(self, standing: OrderStanding) -> str:
-        """What the gateway said of an order since it was last sent, if it refused it."""
-        text = ""
-        for fact in self._intents.facts(standing.order_id):
-            if fact.kind is FactKind.RESENT:
-                text = ""
-            elif is_final_notice(fact):
-                text = fact.text
-        return text
-
-    def _may_be_resent(
-        self, nowhere: Sequence[OrderStanding], unsettled: Sequence[OrderStanding]
-    ) -> list[str]:
-        """Orders that no one has ever heard of, of today, and ours to send.
-
-        Of a bracket only its end may be missing: what comes after an order that the
-        broker has cannot have been sent before it.
-        """
-        allowed: list[str] = []
-        for name, family in groupby(nowhere, key=lambda it: _family(it.intent.ticket)):
-            members = list(family)
-            whole = [it for it in unsettled if _family(it.intent.ticket) == name]
-            if (
-                all(self._is_resendable(it) for it in members)
-                and whole[-len(members) :] == members
-                and self._hangs_on_what_works(members[0].intent)
-            ):
-                allowed += [it.order_id for it in members]
-        return allowed
-
-    def _is_resendable(self, standing: OrderStanding) -> bool:
-        intent = standing.intent
-        return (
-            not standing.is_acknowledged
-            and standing.is_ambiguous
-            and intent.client_id == self._client_id
-            and _day(intent.recorded_at) == _day(self._now())
-            and not self._was_known(standing)
-        )
-
-    def _was_known(self, standing: OrderStanding) -> bool:
-        """Whether the gateway said that it knows the id of an order it does not show."""
-        return any(
-            fact.kind is FactKind.UNKNOWN and fact.code in ALREADY_KNOWN
-            for fact in self._intents.facts(standing.order_id)
-        )
-
-    def _hangs_on_what_works(self, intent: Intent) -> bool:
-        """Whether the order's parent, if it has one, is there and not filled yet."""
-        parent_id = intent.wire.parent_broker_order_id
-        if parent_id == 0:
-            return True
-        parent = self._intents.by_broker_order_id(self._account, self._client_id, parent_id)
-        return (
-            parent is not None and self._standing(parent.order_id).state is OurState.WORKING
-        )
-
-    def _why_missing(self, standing: OrderStanding) -> str:
-        if standing.is_short_of_executions:
-            return "the broker speaks of fills that it has no executions for"
-        if standing.is_acknowledged:
-            return "acknowledged, and now neither open nor completed"
-        if standing.intent.client_id != self._client_id:
-            return f"never heard of; client {standing.intent.client_id} has to send it"
-        if _day(standing.intent.recorded_at) != _day(self._now()):
-            return "never heard of, and of an earlier day: it may have been filled then"
-        if not self._hangs_on_what_works(standing.intent):
-            return "never arrived, and its entry does not wait for it: look at the position"
-        return "never heard of, and not to be sent again by itself"
-
-    def _resend(self, intents: Sequence[Intent]) -> None:
-        if not intents:
-            return
-        self._require_not_paused("reconcile")
-        self._note(
-            [intent.order_id for intent in intents],
-            FactKind.RESENT,
-            "nowhere at the broker: the same id and reference once more",
-        )
-        self._send_all(intents)
 
     # Changing what works
 
@@ -723,7 +516,7 @@ class OrderDesk:
         return standing
 
     def _alive(self, order_id: str, what: str) -> OrderStanding:
-        self._require_not_paused(what)
+        self._sender.require_not_paused(what)
         standing = self._alive_or_done(order_id, what)
         if standing.state not in ALIVE:
             raise InvalidInput(f"{what}: order {order_id} is {standing.state}")
@@ -737,22 +530,22 @@ class OrderDesk:
         )
 
         def is_heard() -> bool:
-            standing = self._standing(order_id)
+            standing = self._sender.standing(order_id)
             return self._recorder.is_lost or standing.pending_terms is None
 
-        self._note([order_id], FactKind.MODIFY_SENT, "", terms=terms)
+        self._sender.note([order_id], FactKind.MODIFY_SENT, "", terms=terms)
         self._recorder.modifying[order_id] = terms
         try:
             self._gateway.tell(lambda ib: _place_if_alive(ib, contract, order))
             self._recorder.wait_until(is_heard, self._patience.acknowledge)
         except _IsDone:
-            self._note([order_id], FactKind.MODIFY_REFUSED, "the order had ended")
+            self._sender.note([order_id], FactKind.MODIFY_REFUSED, "the order had ended")
         except OrdersPaused as error:
-            self._note([order_id], FactKind.MODIFY_REFUSED, f"not sent: {error}")
+            self._sender.note([order_id], FactKind.MODIFY_REFUSED, f"not sent: {error}")
             raise
         finally:
             self._recorder.modifying.pop(order_id, None)
-            if self._standing(order_id).pending_terms is not None:
+            if self._sender.standing(order_id).pending_terms is not None:
                 self._reconciled_after = None
 
     def _living_parent(self, intent: Intent) -> int:
@@ -763,14 +556,17 @@ class OrderDesk:
             if parent_id
             else None
         )
-        if parent is None or self._standing(parent.order_id).state is not OurState.WORKING:
+        if (
+            parent is None
+            or self._sender.standing(parent.order_id).state is not OurState.WORKING
+        ):
             return 0
         return parent_id
 
     def _cancel(self, standing: OrderStanding) -> None:
         intent, order_id = standing.intent, standing.order_id
         order = Order(orderId=intent.broker_order_id, clientId=intent.client_id)
-        self._note([order_id], FactKind.CANCEL_SENT, "")
+        self._sender.note([order_id], FactKind.CANCEL_SENT, "")
         noticed = len(self._intents.facts(order_id))
         self._gateway.tell(lambda ib: ib.cancelOrder(order))
 
@@ -778,7 +574,7 @@ class OrderDesk:
             news = self._intents.facts(order_id)[noticed:]
             return (
                 self._recorder.is_lost
-                or self._standing(order_id).state not in ALIVE
+                or self._sender.standing(order_id).state not in ALIVE
                 or any(is_final_notice(fact) for fact in news)
             )
 
@@ -787,31 +583,17 @@ class OrderDesk:
         if not self._recorder.is_lost:
             self._reconcile()
 
-    # Writing down
 
-    def _note(
-        self,
-        order_ids: Iterable[str],
-        kind: FactKind,
-        text: str,
-        *,
-        source: str = "desk",
-        terms: Terms | None = None,
-        filled_shares: float | None = None,
-    ) -> None:
-        fact = Fact(
-            kind=kind,
-            at=self._now(),
-            source=source,
-            text=text,
-            terms=terms,
-            filled_shares=filled_shares,
-        )
-        for order_id in order_ids:
-            self._intents.tell(order_id, fact)
-
-    def _standing(self, order_id: str) -> OrderStanding:
-        return self._intents.standings([order_id])[order_id]
+def _once_more(standing: OrderStanding, parent_id: int, oca_group: str) -> Intent:
+    """The order of *standing* as it is sent by itself, on the terms last confirmed."""
+    wire = replace(
+        standing.intent.wire,
+        terms=standing.terms,
+        parent_broker_order_id=parent_id,
+        transmit=True,
+        oca_group=oca_group,
+    )
+    return replace(standing.intent, wire=wire)
 
 
 class _IsDone(Exception):
@@ -837,15 +619,10 @@ def _distinct(tickets: Sequence[OrderTicket]) -> dict[str, OrderTicket]:
     return wanted
 
 
-def _family(ticket: OrderTicket) -> str:
-    """The entry that a bracket is named after; an order by itself is its own."""
-    return ticket.parent_id or ticket.order_id
-
-
 def _bracketed(tickets: Sequence[OrderTicket]) -> list[OrderTicket]:
     """*tickets* with every leg right behind its entry, the stop last."""
-    rank = {_family(ticket): at for at, ticket in reversed(list(enumerate(tickets)))}
-    return sorted(tickets, key=lambda it: (rank[_family(it)], LEG_ORDER[it.leg]))
+    rank = {family(ticket): at for at, ticket in reversed(list(enumerate(tickets)))}
+    return sorted(tickets, key=lambda it: (rank[family(it)], LEG_ORDER[it.leg]))
 
 
 def _wire(ticket: OrderTicket, listing: Listing) -> Wire:
@@ -888,10 +665,6 @@ def _changed(
         limit_price=terms.limit_price if limit is None else limit,
         stop_price=terms.stop_price if stop is None else stop,
     )
-
-
-def _day(at: datetime) -> object:
-    return at.astimezone(EXECUTIONS_ZONE).date()
 
 
 def _preview(ticket: OrderTicket, state: OrderState) -> MarginPreview:

@@ -42,6 +42,25 @@ class Pong:
     milliseconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Doorbell:
+    """A gateway that can be asked whether it is there.
+
+    Attributes:
+        client_id: One that nobody else uses.
+        seconds: Longest time for all of it.
+    """
+
+    host: str
+    port: int
+    client_id: int
+    seconds: float = 10.0
+
+    def ring(self) -> Pong:
+        """Begin a session and end it; see `ping`."""
+        return ping(self.host, self.port, self.client_id, self.seconds)
+
+
 def ping(host: str, port: int, client_id: int, seconds: float = 10.0) -> Pong:
     """Begin a session at a gateway, and end it.
 

@@ -9,7 +9,12 @@ from typing import Self
 
 from trading_assets.adapters.ibkr.account import Held, positions
 from trading_assets.adapters.ibkr.gateway import PAPER_PREFIX, Gateway, GatewaySettings
-from trading_assets.adapters.ibkr.orders import OrderDesk, Patience, Reconciliation
+from trading_assets.adapters.ibkr.orders import (
+    MaySend,
+    OrderDesk,
+    Patience,
+    Reconciliation,
+)
 from trading_assets.adapters.ledger.accounts import AccountBook
 from trading_assets.adapters.ledger.engine import ledger_url, open_engine
 from trading_assets.adapters.ledger.intents import IntentBook
@@ -21,7 +26,9 @@ from trading_assets.core.agreement import (
     expected_shares,
     strangers,
 )
+from trading_assets.core.guarding import EXPIRY, expired
 from trading_assets.models.intent import Execution
+from trading_assets.sessions import trading_calendar
 
 DESK = "desk"
 """Beside an account: the lock of the one connection that trades in it."""
@@ -110,8 +117,12 @@ def trading_session(
     wait_seconds: float,
     patience: Patience | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    splits: Splits,
+    may_send: MaySend,
 ) -> Iterator[TradingSession]:
     """Have the account to oneself, connected and reconciled.
+
+    Orders of a day that has passed while nobody listened are settled; see `settle_expired`.
 
     Args:
         settings: Of a gateway; not read-only.
@@ -119,6 +130,8 @@ def trading_session(
         wait_seconds: Longest wait for another process that trades in the account.
         patience: How long the desk waits.
         now: The clock, in UTC.
+        splits: Of whatever may be held; asked when positions are compared.
+        may_send: Asked before an order in doubt, that is nowhere, is sent again.
 
     Raises:
         StoreBusy: If somebody else trades in the account for longer.
@@ -134,6 +147,37 @@ def trading_session(
         books.accounts.claim(account, is_live=is_live)
         with (
             Gateway.connected(settings) as gateway,
-            OrderDesk(gateway, books.intents, patience, now) as desk,
+            OrderDesk(gateway, books.intents, patience, now, may_send) as desk,
         ):
-            yield TradingSession(gateway, desk, desk.reconcile())
+            session = TradingSession(gateway, desk, desk.reconcile())
+            settle_expired(session, books, splits, now())
+            yield session
+
+
+def settle_expired(
+    session: TradingSession, books: Books, splits: Splits, at: datetime
+) -> list[str]:
+    """Settle orders of a day that is over, and that have left no trace in the position.
+
+    An order that is missing may have filled, or have expired while nobody was connected.
+    If the broker holds what is explained without it, it has not filled. One whose fills
+    another order in doubt could hide, such as the stop of an entry, is left to a person.
+
+    Returns:
+        Their order ids.
+
+    Raises:
+        NoAnswer: If the gateway does not say what the account holds.
+        GatewayUnreachable: If there is no connection.
+    """
+    calendar = trading_calendar()
+    over = expired(books.intents.unsettled(session.account), at, calendar)
+    if not over:
+        return []
+    held = books.differences(session.account, session.positions(), splits())
+    unexplained = {each.symbol for each in held}
+    settled = [it for it in over if it.intent.ticket.symbol not in unexplained]
+    for it in settled:
+        why = "its day is over, and the broker holds what is explained without it"
+        session.desk.settle(it.order_id, who=EXPIRY, why=why)
+    return [it.order_id for it in settled]

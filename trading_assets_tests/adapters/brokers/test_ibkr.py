@@ -726,7 +726,7 @@ def test_flatten_cancels_what_works_and_sells_what_is_held(street: Street) -> No
     legs = {f"reference-{DAYS[0]}-AAA-{leg}" for leg in ("target", "stop")}
     assert set(done.cancelled) == legs
     assert [it.order_id for it in done.sent] == [f"reference-{DAYS[0]}-AAA-exit"]
-    assert done.unresolved == ()
+    assert done.unresolved == []
     assert "AAA" not in street.fake.positions
 
 
@@ -736,7 +736,7 @@ def test_what_a_person_has_sold_is_an_order_with_its_reason(street: Street) -> N
     street.broker.flatten("reference", "ann", "enough")
     street.close(1)
 
-    street.evening(1, first=0)
+    street.evening(1)
 
     orders = street.rows(ORDERS, 1)
     assert told(orders, "leg", "side", "shares", "status", "reason")[1:] == [
@@ -756,7 +756,7 @@ def test_flattening_twice_sells_once(street: Street) -> None:
 
     again = street.broker.flatten("reference", "ann", "enough")
 
-    assert again.sent == ()
+    assert again.sent == []
     assert street.sent()[1:] == [f"reference-{DAYS[1]}-AAA-exit"]
 
 

@@ -194,6 +194,8 @@ class Storm(Street):
                 wait_seconds=5.0,
                 patience=self.patience,
                 now=self.clock,
+                splits=list,
+                may_send=lambda _: "",
             ):
                 pass
 

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from trading_assets.adapters.ibkr.gateway import Gateway
 from trading_assets.adapters.ibkr.library import Contract, Order
 from trading_assets.adapters.ibkr.library import OrderState as TheirState
+from trading_assets.adapters.ibkr.order_reconciling import OpenStranger
 from trading_assets.adapters.ibkr.order_recorder import notice_kinds
 from trading_assets.adapters.ibkr.order_wire import split_execution_id, status_fact, to_tick
 from trading_assets.adapters.ibkr.orders import OrderDesk, Reconciliation
@@ -1097,3 +1098,141 @@ def test_a_code_ends_an_order_only_if_it_is_certain(
         notice_kinds(code, "", is_acknowledged=is_acknowledged, is_changing=is_changing)
         == expected
     )
+
+
+# Sent again, once
+
+
+@contextmanager
+def forgetful(book: IntentBook, *tickets: OrderTicket) -> Iterator[FakeGateway]:
+    """A gateway that has forgotten all orders, after a desk has found them missing."""
+    with FakeGateway(account=ACCOUNT) as another:
+        list_symbols(another)
+        with opened_desk(another, book) as desk:
+            found = desk.reconcile()
+        assert found.missing == tuple(ticket.order_id for ticket in tickets)
+        yield another
+
+
+@pytest.fixture
+def bracket(fake: FakeGateway, book: IntentBook) -> list[OrderTicket]:
+    """An entry that has filled, its target and its stop, in the order sent."""
+    entry, stop, target = make_bracket()
+    with opened_desk(fake, book) as desk:
+        desk.submit([entry, stop, target])
+        reaches(desk, entry, OrderState.FILLED)
+    return [target, stop]
+
+
+def test_a_missing_leg_is_sent_again_as_itself_and_only_once(
+    book: IntentBook, bracket: list[OrderTicket]
+) -> None:
+    stop = bracket[1]
+    with forgetful(book, *bracket) as another:
+        with opened_desk(another, book) as desk:
+            standing = desk.send_again(stop.order_id, who="guard")
+
+        assert standing.state is OrderState.WORKING
+        [order] = another.orders.values()
+        assert (order.order_ref, order.order_id, order.stop_price) == (
+            stop.order_id,
+            standing.intent.broker_order_id,
+            95.0,
+        )
+        assert (order.parent_id, order.oca_group) == (0, stop.parent_id)
+        told = [it for it in book.facts(stop.order_id) if it.kind is FactKind.RESENT]
+        assert [it.source for it in told] == ["guard"]
+
+    with forgetful(book, stop) as third, opened_desk(third, book) as desk:
+        with pytest.raises(InvalidInput, match="was sent again before"):
+            desk.send_again(stop.order_id, who="guard")
+        assert sent(third) == []
+
+
+def test_both_legs_that_are_sent_again_cancel_each_other(
+    book: IntentBook, bracket: list[OrderTicket]
+) -> None:
+    with forgetful(book, *bracket) as another:
+        with opened_desk(another, book) as desk:
+            for leg in bracket:
+                desk.send_again(leg.order_id, who="guard")
+            another.price("AAPL", 94.0)
+        another.wait_until(lambda it: not any(own.is_open for own in it.orders.values()))
+
+        assert [(own.order_ref, own.status) for own in another.orders.values()] == [
+            (bracket[0].order_id, "Cancelled"),
+            (bracket[1].order_id, "Filled"),
+        ]
+
+
+def test_a_leg_that_turns_up_again_is_not_sent(
+    fake: FakeGateway, book: IntentBook, bracket: list[OrderTicket]
+) -> None:
+    with forgetful(book, *bracket):
+        pass
+    before = len(sent(fake))
+
+    with opened_desk(fake, book) as desk:
+        standing = desk.send_again(bracket[1].order_id, who="guard")
+
+    assert standing.state is OrderState.WORKING
+    assert len(sent(fake)) == before
+
+
+def test_a_leg_that_is_sent_again_and_swallowed_stays_missing_and_is_found(
+    book: IntentBook, bracket: list[OrderTicket]
+) -> None:
+    stop = bracket[1]
+    with forgetful(book, *bracket) as another:
+        another.inject(Fault.SILENT_ORDER)
+        with opened_desk(another, book, HASTY) as desk:
+            assert desk.send_again(stop.order_id, who="guard").state is OrderState.MISSING
+
+        _, standing = reconciled(another, book, stop)
+
+        assert standing.state is OrderState.WORKING
+        assert len(another.orders) == 1
+
+
+@pytest.mark.parametrize(
+    ("ticket", "why"),
+    [(RESTING, "is an entry, no stop"), (OTHER, "was never committed")],
+)
+def test_only_a_committed_leg_is_sent_again(
+    desk: OrderDesk, ticket: OrderTicket, why: str
+) -> None:
+    desk.submit([RESTING])
+
+    with pytest.raises(InvalidInput, match=why):
+        desk.send_again(ticket.order_id, who="guard")
+
+
+def test_a_leg_that_works_or_was_cancelled_is_not_sent_again(
+    fake: FakeGateway, book: IntentBook, bracket: list[OrderTicket]
+) -> None:
+    before = len(sent(fake))
+    with opened_desk(fake, book) as desk:
+        desk.reconcile()
+        with pytest.raises(InvalidInput, match="is working, not missing"):
+            desk.send_again(bracket[1].order_id, who="guard")
+        desk.cancel(bracket[1].order_id)
+        with pytest.raises(InvalidInput, match="is cancelled, not missing"):
+            desk.send_again(bracket[1].order_id, who="guard")
+
+    assert len(sent(fake)) == before
+
+
+def test_what_others_have_working_in_the_account_is_known(
+    fake: FakeGateway, book: IntentBook, tmp_path: Path
+) -> None:
+    theirs = IntentBook.open(tmp_path / "theirs.db")
+    fake.hold("AAPL", 10, 90.0)
+    sell = make_order_ticket(Leg.EXIT, limit_price=120.0)
+    with opened_desk(fake, theirs, client_id=8) as stranger:
+        stranger.submit([sell])
+        with opened_desk(fake, book) as desk:
+            desk.submit([RESTING])
+            desk.reconcile()
+
+            assert desk.strangers == (OpenStranger("AAPL", Side.SELL, 10.0),)
+    theirs.close()
