@@ -704,3 +704,11 @@ def test_a_trade_that_is_busted_leaves_the_others_their_ids(street: Street) -> N
     fills = street.rows(FILLS, 2)
     assert told(fills, "fill_id", "shares") == [(f"reference-{DAYS[0]}-AAA-entry-2", 6)]
     assert_balanced(street, 2)
+
+
+def test_a_preset_time_in_force_is_nowhere_taken_for_a_cancel(street: Street) -> None:
+    street.fake.inject(Fault.TIF_PRESET)
+
+    street.evening(0)
+
+    assert list(street.rows(ORDER_EVENTS, 1)["status"]) == ["working"]
