@@ -712,3 +712,16 @@ def test_a_preset_time_in_force_is_nowhere_taken_for_a_cancel(street: Street) ->
     street.evening(0)
 
     assert list(street.rows(ORDER_EVENTS, 1)["status"]) == ["working"]
+
+
+def test_what_others_trade_in_the_account_is_no_fill_of_ours(street: Street) -> None:
+    street.evening(0)
+    street.open(1)
+    street.fake.trade_by_hand("AAA", "BUY", 3)
+    street.close(1)
+
+    street.evening(1)
+
+    assert told(street.rows(FILLS, 2), "fill_id", "shares") == [
+        (f"reference-{DAYS[0]}-AAA-entry-1", 10)
+    ]
