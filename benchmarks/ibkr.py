@@ -117,6 +117,7 @@ def theirs(count: int) -> list[float]:
 
 async def _placed(port: int, count: int) -> list[float]:
     ib, seconds = IB(), list[float]()
+    ib.client.MaxRequests = 0  # or it waits after 45 messages a second
     await ib.connectAsync("127.0.0.1", port, clientId=1, account=ACCOUNT)
     (share,) = await ib.qualifyContractsAsync(Stock(SHARE, "SMART", "USD"))
     heard = asyncio.Event()
