@@ -133,6 +133,7 @@ async def _placed(port: int, count: int) -> list[float]:
         ib.placeOrder(share, MarketOrder("BUY", 1))
         await heard.wait()
         seconds.append(perf_counter() - started)
+    await ib.reqCurrentTimeAsync()  # what is on its way has come when this is answered
     ib.disconnect()
     return seconds
 
