@@ -117,6 +117,7 @@ def theirs(count: int) -> list[float]:
 
 async def _placed(port: int, count: int) -> list[float]:
     ib, seconds = IB(), list[float]()
+    ib.client.MaxRequests = 0  # or it waits after 45 messages a second
     await ib.connectAsync("127.0.0.1", port, clientId=1, account=ACCOUNT)
     (share,) = await ib.qualifyContractsAsync(Stock(SHARE, "SMART", "USD"))
     heard = asyncio.Event()
@@ -132,6 +133,7 @@ async def _placed(port: int, count: int) -> list[float]:
         ib.placeOrder(share, MarketOrder("BUY", 1))
         await heard.wait()
         seconds.append(perf_counter() - started)
+    await ib.reqCurrentTimeAsync()  # what is on its way has come when this is answered
     ib.disconnect()
     return seconds
 

@@ -112,6 +112,12 @@ class Reconciler:
         for standing in rejected:
             reason = self._refusal(standing)
             self._sender.note([standing.order_id], FactKind.REJECTED, reason)
+        held_up = [it for it in nowhere if it not in rejected and self._is_held_up(it)]
+        for standing in held_up:
+            reason = "the order that would have set its bracket off was refused"
+            self._sender.note([standing.order_id], FactKind.REJECTED, reason)
+        self._sender.take_back([it.intent for it in held_up])
+        rejected += held_up
         rest = [it for it in nowhere if it not in rejected]
         again = self._may_be_resent(rest, unsettled)
         held_back = self._held_back([it for it in rest if it.order_id in again])
@@ -259,6 +265,18 @@ class Reconciler:
 
     def _was_refused(self, standing: OrderStanding) -> bool:
         return not standing.is_acknowledged and bool(self._refusal(standing))
+
+    def _is_held_up(self, standing: OrderStanding) -> bool:
+        """Whether an order waits at the gateway for one of its bracket that was refused."""
+        if standing.is_acknowledged or standing.intent.wire.transmit:
+            return False
+        own = self._intents.of_account(self._sender.account).values()
+        name = family(standing.intent.ticket)
+        setting_off = [
+            it.order_id for it in own if family(it.ticket) == name and it.wire.transmit
+        ]
+        states = [it.state for it in self._intents.standings(setting_off).values()]
+        return bool(states) and all(it is OrderState.REJECTED for it in states)
 
     def _refusal(self, standing: OrderStanding) -> str:
         """What the gateway said of an order since it was last sent, if it refused it."""

@@ -137,6 +137,20 @@ class OrderSender:
         """Where a committed order stands by all that was written down."""
         return self.intents.standings([order_id])[order_id]
 
+    def take_back(self, intents: Sequence[Intent]) -> None:
+        """Have the gateway forget orders that were never let go; it may know of none.
+
+        Nothing is concluded from it: an order that comes to life all the same is heard.
+        """
+        ids = [intent.broker_order_id for intent in intents]
+
+        def cancel(ib: IB) -> None:
+            for broker_order_id in ids:
+                ib.client.cancelOrder(broker_order_id, "")
+
+        if ids:
+            self.gateway.tell(cancel)
+
     def require_not_paused(self, what: str) -> None:
         """Refuse to go on while the gateway has lost its server.
 

@@ -19,6 +19,7 @@ from trading_assets.core.deciding import Plan
 from trading_assets.core.market_days import MarketDays
 from trading_assets.errors import (
     GatewayUnreachable,
+    InvalidInput,
     NoAnswer,
     OrderConflict,
     OrderUnresolved,
@@ -88,6 +89,7 @@ class Street:
         self.halted: Callable[[str], str] = lambda _: ""
         self.is_readonly = False
         self.patience = PATIENCE
+        self.capital = 100_000.0
         self.answer_seconds = 30.0
 
     @property
@@ -126,6 +128,7 @@ class Street:
         return Plan.of(
             make_spec(
                 universe=("AAA", "BBB"),
+                capital=self.capital,
                 sizing={"kind": "fixed_shares", "shares": 10},
                 execution={"broker": "ibkr", "bracket": self.bracket},
             )
@@ -715,6 +718,19 @@ def test_a_preset_time_in_force_is_nowhere_taken_for_a_cancel(street: Street) ->
     assert list(street.rows(ORDER_EVENTS, 1)["status"]) == ["working"]
 
 
+def test_what_others_trade_in_the_account_is_no_fill_of_ours(street: Street) -> None:
+    street.evening(0)
+    street.open(1)
+    street.fake.trade_by_hand("AAA", "BUY", 3)
+    street.close(1)
+
+    street.evening(1)
+
+    assert told(street.rows(FILLS, 2), "fill_id", "shares") == [
+        (f"reference-{DAYS[0]}-AAA-entry-1", 10)
+    ]
+
+
 def test_flatten_cancels_what_works_and_sells_what_is_held(street: Street) -> None:
     street.bracket = True
     street.said = (Said(0, "AAA", "BUY", entry=10.0, stop=8.0, target=20.0),)
@@ -766,3 +782,153 @@ def test_nothing_is_flattened_over_a_read_only_connection(street: Street) -> Non
 
     with pytest.raises(ReadOnlyGateway):
         street.broker.flatten("reference", "ann", "enough")
+
+
+def adopted_now(
+    street: Street, shares: float, *, strategy: str = "", price: float | None = None
+) -> None:
+    """A person takes so many shares of AAA for granted."""
+    adoption = Adoption(
+        account=ACCOUNT,
+        kind=AdoptionKind.BASELINE,
+        symbol="AAA",
+        con_id=101,
+        shares=shares,
+        price=price,
+        strategy=strategy,
+        who="ann",
+        why="by hand",
+        at=street.clock.now,
+    )
+    street.books.accounts.adopt([adoption])
+
+
+def held_after_one_day(street: Street) -> None:
+    """Ten shares of AAA, bought by the strategy, in the evening after."""
+    street.evening(0)
+    street.open(1)
+    street.close(1)
+
+
+def test_an_exit_never_closes_more_than_the_account_has_for_it(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    held_after_one_day(street)
+    street.fake.trade_by_hand("AAA", "SELL", 10)
+    street.open(1)
+    street.close(1)
+    adopted_now(street, -10)
+
+    street.evening(1)
+
+    assert refused(street, 1)["AAA-exit"].startswith("not_held: the account has 0 of 10")
+    assert "AAA" not in street.fake.positions
+
+
+def test_what_is_adopted_into_a_book_is_in_it_from_the_next_session_on(
+    street: Street,
+) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"), Said(2, "AAA", "SELL"))
+    held_after_one_day(street)
+    street.fake.trade_by_hand("AAA", "SELL", 10)
+    street.open(1)
+    street.close(1)
+    adopted_now(street, -10, strategy="reference", price=12.0)
+    street.evening(1)
+    street.close(2)
+
+    street.evening(2)
+
+    events = street.rows(BOOK_EVENTS, 3)
+    assert told(events, "kind", "symbol", "shares_delta", "cash") == [
+        ("adoption", "AAA", -10, 120.0)
+    ]
+    assert refused(street, 2) == {}
+    assert_balanced(street, 3)
+
+
+def test_shares_that_are_nobodys_are_not_sold(street: Street) -> None:
+    street.fake.hold("AAA", 5, 9.0)
+    adopted_now(street, 5)
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    held_after_one_day(street)
+    street.evening(1)
+    street.open(2)
+
+    assert street.fake.positions["AAA"].shares == 5
+
+
+def test_what_was_decided_is_looked_at_again_before_it_is_sent(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    held_after_one_day(street)
+    street.answer_seconds = 0.2
+    street.fake.inject(Fault.NO_ANSWER, message=CONTRACT_DETAILS, times=2)
+    with pytest.raises(NoAnswer):
+        street.evening(1)
+    street.answer_seconds = 5.0
+    street.open(1)
+    street.fake.trade_by_hand("AAA", "SELL", 10)
+    street.close(1)
+
+    street.evening(1)
+
+    assert f"reference-{DAYS[1]}-AAA-exit" not in street.sent()
+    assert "AAA" not in street.fake.positions
+
+
+def test_an_order_in_doubt_is_not_sent_again_under_a_halt(street: Street) -> None:
+    street.patience = HASTY
+    street.fake.inject(Fault.LOST_ORDER)
+    street.evening(0)
+    street.halted = lambda _: "by ann"
+
+    street.evening(0)
+
+    assert street.sent() == []
+    events = street.rows(ORDER_EVENTS, 1)
+    assert list(events["status"])[-1] == "rejected"
+    assert "not sent again: halt: by ann" in events["reason"].iloc[-1]
+
+
+def test_an_order_in_doubt_is_not_sent_again_once_it_is_too_late(street: Street) -> None:
+    street.clock.now = CALENDAR.open_at(DAYS[1]) - timedelta(minutes=30)
+    street.patience = HASTY
+    street.fake.inject(Fault.LOST_ORDER)
+    street.evening(0)
+    street.close(1)
+
+    street.evening(1)
+
+    assert street.sent() == []
+    events = street.rows(ORDER_EVENTS, 2)
+    assert "not sent again: too_late" in events["reason"].iloc[-1]
+
+
+def test_a_start_that_was_moved_is_refused_and_forgets_nothing(street: Street) -> None:
+    held_after_one_day(street)
+    street.evening(1)
+
+    with pytest.raises(InvalidInput, match=f"is traded outside since {DAYS[0]}"):
+        street.broker.trade_through(street.plan, DAYS[1:3], DAYS[1], street.market)
+
+
+def test_flatten_sells_no_more_than_the_account_has(street: Street) -> None:
+    street.evening(0)
+    street.open(1)
+    street.fake.trade_by_hand("AAA", "SELL", 4)
+
+    done = street.broker.flatten("reference", "ann", "enough")
+
+    assert "AAA" not in street.fake.positions
+    assert len(done.unresolved) == 1
+    assert "AAA: the book has 10, and the account 6 for it" in done.unresolved[0]
+
+
+def test_a_changed_capital_is_accounted_for_from_the_beginning(street: Street) -> None:
+    held_after_one_day(street)
+    street.evening(1)
+    street.capital = 50_000.0
+
+    street.evening(1, first=0)
+
+    assert list(street.rows(PORTFOLIO, 2)["cash"]) == [50_000.0, 50_000.0 - 110.0 - 1.0]
+    assert street.sent() == [f"reference-{DAYS[0]}-AAA-entry"]

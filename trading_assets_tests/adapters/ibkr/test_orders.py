@@ -1236,3 +1236,21 @@ def test_what_others_have_working_in_the_account_is_known(
 
             assert desk.strangers == (OpenStranger("AAPL", Side.SELL, 10.0),)
     theirs.close()
+
+
+def test_a_bracket_whose_last_leg_is_refused_is_over_and_blocks_nothing(
+    fake: FakeGateway, book: IntentBook
+) -> None:
+    tickets = make_bracket()
+    stop = next(it for it in tickets if it.leg is Leg.STOP)
+    fake.inject(Fault.REJECT, order_ref=stop.order_id)
+
+    with opened_desk(fake, book, HASTY) as desk:
+        desk.submit(tickets)
+        desk.reconcile()
+        standings = desk.standings(it.order_id for it in tickets).values()
+        (other,) = desk.submit([make_order_ticket(symbol="MSFT")])
+
+    assert {it.state for it in standings} == {OrderState.REJECTED}
+    assert not other.is_ambiguous
+    assert [order.order_ref for order in fake.orders.values() if order.is_open] == []
