@@ -17,6 +17,7 @@ from trading_assets.adapters.storage.port import Between, Warehouse
 from trading_assets.core.charting import bars_for_chart
 from trading_assets.core.indicators import bars_needed
 from trading_assets.defs.asking import as_may_be_stored, ask
+from trading_assets.defs.books import unwritten
 from trading_assets.defs.coverage import missing, outdated_signals
 from trading_assets.defs.jobs import (
     ACCOUNT,
@@ -295,6 +296,9 @@ class Backfill:
         broker, name = self.broker, self.lane.name
         if all(own <= last for own in (*broker.decided(name), *broker.superseded(name))):
             yield self._book(first, last, BOOK)
+            # What was told late is accounted for where it happened: before the range, too.
+            if stale := unwritten(self.warehouse, broker, name):
+                yield self._book(stale[0], last, BOOK)
             return
         yield self._book(first, last, [own for own in BOOK if own != PERFORMANCE])
         if superseded := broker.superseded(name):

@@ -16,6 +16,7 @@ from trading_assets.defs.coverage import waiting
 from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import check, tell, tell_rows
+from trading_assets.models.base import Lane as BookLane
 from trading_assets.models.tables import BOOK_EVENTS, FILLS, PORTFOLIO, POSITIONS
 
 TOLD = {
@@ -124,8 +125,12 @@ def _faults(
     began = began_with(portfolio, cash, capital)
     if began is None:
         return faults, ""
+    remedy = (
+        f"materialize {lane.name}/orders from {lane.start} on to account for"
+        if broker.lane is BookLane.IBKR
+        else f"trading-assets backfill --strategy {lane.name} --from {lane.start} walks"
+    )
     return faults, (
         f"the book began with {began:,.2f}, and the strategy's file says {capital:,.2f}: "
-        f"trading-assets backfill --strategy {lane.name} --from {lane.start} walks all of "
-        "it with what the file says"
+        f"{remedy} all of it with what the file says"
     )

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from trading_assets.adapters.ibkr.session import Books, Splits, TradingSession
 from trading_assets.core.deciding import Decided, Plan
-from trading_assets.core.order_states import OrderState
+from trading_assets.core.order_states import OrderStanding, OrderState
 from trading_assets.core.recorded import held_back
 from trading_assets.errors import InvalidInput, NoAnswer, RequestRefused
 from trading_assets.models.base import Side
@@ -107,12 +107,22 @@ class Gate:
 
     def _unsettled(self, symbol: str) -> str:
         """Which order of *symbol* has to be looked into first; empty for none."""
+        standing = self._doubtful.get(symbol)
+        if standing is None:
+            return ""
+        return f"{standing.order_id} is {standing.state}; see trading-assets reconcile"
+
+    @cached_property
+    def _doubtful(self) -> dict[str, OrderStanding]:
+        """Orders that have to be looked into, by their symbol."""
         assert self._session is not None  # noqa: S101 - as above
-        for it in self._books.intents.unsettled(self._session.account):
-            is_doubtful = it.state is OrderState.MISSING or it.is_short_of_executions
-            if it.intent.ticket.symbol == symbol and (is_doubtful or it.is_ambiguous):
-                return f"{it.order_id} is {it.state}; see trading-assets reconcile"
-        return ""
+        return {
+            it.intent.ticket.symbol: it
+            for it in self._books.intents.unsettled(self._session.account)
+            if it.state is OrderState.MISSING
+            or it.is_short_of_executions
+            or it.is_ambiguous
+        }
 
     def _margin(self, plan: Plan, each: Decided, session: TradingSession) -> str | None:
         """What the broker says against an entry's margin, with what was let out before.

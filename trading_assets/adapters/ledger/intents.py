@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,6 +64,11 @@ def payload_hash(ticket: OrderTicket, account: str) -> str:
 class IntentBook(LedgerPart):
     """Intents, facts and executions, in SQLite or PostgreSQL."""
 
+    @cached_property
+    def _intents(self) -> dict[str, Intent]:
+        """Those read so far: an intent never changes, and reading it takes its time."""
+        return {}
+
     def commit(self, intents: Sequence[Intent]) -> None:
         """Record *intents*, all of them or none; afterwards they survive anything.
 
@@ -84,7 +90,7 @@ class IntentBook(LedgerPart):
         wanted = list(dict.fromkeys(order_ids))
         with self._engine.connect() as connection:
             found = [
-                _intent(row)
+                self._parsed(row)
                 for some in _batches(wanted)
                 for row in connection.execute(
                     sa.select(ORDER_INTENTS).where(ORDER_INTENTS.c.order_id.in_(some))
@@ -239,7 +245,7 @@ class IntentBook(LedgerPart):
             .order_by(ORDER_INTENTS.c.client_id, ORDER_INTENTS.c.broker_order_id)
         )
         with self._engine.connect() as connection:
-            intents = [_intent(row) for row in connection.execute(query)]
+            intents = [self._parsed(row) for row in connection.execute(query)]
         standings = self._standings(intents).values()
         return [standing for standing in standings if not standing.is_final]
 
@@ -267,15 +273,21 @@ class IntentBook(LedgerPart):
         told = [fact for fact in self.facts(order_id) if fact.source == "executions"]
         return bool(told) and told[-1].kind is FactKind.FILLED
 
+    def _parsed(self, row: sa.Row[Any]) -> Intent:
+        known = self._intents.get(row.order_id)
+        if known is None:
+            known = self._intents[row.order_id] = _intent(row)
+        return known
+
     def _by_ref(self, where: sa.ColumnElement[bool]) -> dict[str, Intent]:
         with self._engine.connect() as connection:
             rows = connection.execute(sa.select(ORDER_INTENTS).where(where))
-            return {row.order_ref: _intent(row) for row in rows}
+            return {row.order_ref: self._parsed(row) for row in rows}
 
     def _one(self, *where: sa.ColumnElement[bool]) -> Intent | None:
         with self._engine.connect() as connection:
             row = connection.execute(sa.select(ORDER_INTENTS).where(*where)).one_or_none()
-        return None if row is None else _intent(row)
+        return None if row is None else self._parsed(row)
 
     def _add(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
         key = [column.name for column in table.primary_key]
