@@ -1,19 +1,46 @@
 """One message of a client on its way to an answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import Protocol
 
 from trading_assets_tests.fake_gateway import answers
-from trading_assets_tests.fake_gateway.faults import Fault, Options, Subject
-from trading_assets_tests.fake_gateway.market import Instrument
+from trading_assets_tests.fake_gateway.account import Account
+from trading_assets_tests.fake_gateway.book import Book
+from trading_assets_tests.fake_gateway.faults import Fault, Options, Script, Subject
+from trading_assets_tests.fake_gateway.market import Instrument, Market
+from trading_assets_tests.fake_gateway.orders import Events, Records
 from trading_assets_tests.fake_gateway.session import Session
-
-if TYPE_CHECKING:
-    from trading_assets_tests.fake_gateway.server import FakeGateway
 
 NO_DEFINITION = "No security definition has been found for the request"
 AMBIGUOUS = "The contract description specified is ambiguous; more than one fits."
+
+
+class Host(Protocol):
+    """What an answer needs of the gateway; see `FakeGateway` for what each does."""
+
+    account: Account
+    market: Market
+    script: Script
+    book: Book
+    now: Callable[[], datetime]
+
+    @property
+    def client_ids(self) -> set[int]: ...
+
+    @property
+    def is_link_up(self) -> bool: ...
+
+    def known_records(self) -> Records: ...
+
+    def is_today(self, at: datetime | None) -> bool: ...
+
+    def fill(self, client_id: int, order_id: int) -> None: ...
+
+    def say_to(self, session: Session, fields: Sequence[object]) -> None: ...
+
+    def announce(self, events: Events) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +52,7 @@ class Talk:
         subject: What faults look at.
     """
 
-    gateway: "FakeGateway"
+    gateway: Host
     session: Session
     fields: list[str]
     subject: Subject
