@@ -21,6 +21,7 @@ from trading_assets.defs.books import unwritten
 from trading_assets.defs.coverage import missing, outdated_signals
 from trading_assets.defs.jobs import (
     ACCOUNT,
+    ACCOUNT_JOB,
     BACKFILL,
     BOOK,
     CHARTS,
@@ -165,7 +166,7 @@ class Backfill:
         """What the broker says of its account tonight, if it is one outside."""
         if self.lane.spec.is_traded_for_real:
             current = self.market.current()
-            yield Part(ACCOUNT, (dg.AssetKey(ACCOUNT),), current, current, (), 1)
+            yield Part(ACCOUNT_JOB, (dg.AssetKey(ACCOUNT),), current, current, (), 1)
 
     def run(
         self,

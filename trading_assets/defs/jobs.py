@@ -25,7 +25,10 @@ SCHEDULE = "schedule"
 BACKFILL = "backfill"
 
 ACCOUNT = "account"
-"""The asset of the broker's own word, its group, and the job that makes it."""
+"""The asset of the broker's own word, and its group."""
+
+ACCOUNT_JOB = "account_snapshot"
+"""The job that makes it: a job can't bear the name of a step."""
 
 MARKET_ASSETS = ("bars", "indicators")
 CHARTS = ("daily_chart", "weekly_chart")
@@ -47,7 +50,7 @@ def market_job() -> dg.JobDefinition:
 def account_job() -> dg.JobDefinition:
     """What the broker says of the accounts that are traded."""
     return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
-        ACCOUNT,
+        ACCOUNT_JOB,
         dg.AssetSelection.assets(ACCOUNT),
         description="What the broker says it holds, held against what we have done.",
         executor_def=dg.in_process_executor,

@@ -13,7 +13,13 @@ from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.ibkr_resources import ibkr_resources
 from trading_assets.defs.ibkr_sensors import ibkr_sensors, uses_ibkr
 from trading_assets.defs.indicators import indicators_asset
-from trading_assets.defs.jobs import ACCOUNT, account_job, book_job, market_job, view_job
+from trading_assets.defs.jobs import (
+    ACCOUNT_JOB,
+    account_job,
+    book_job,
+    market_job,
+    view_job,
+)
 from trading_assets.defs.lanes import VOLUME, Lane, Market
 from trading_assets.defs.market_sensors import market_hours_sensor
 from trading_assets.defs.notifying import notifying_sensors
@@ -103,7 +109,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
             *notifying_sensors(market),
-            market_hours_sensor(market, ACCOUNT if real_lanes(market) else None),
+            market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),
         ],
         resources={

@@ -133,6 +133,10 @@ def rows(street: Street, sql: str) -> pd.DataFrame:
     return street.world.warehouse.query(sql)
 
 
+def test_everything_loads(street: Street) -> None:
+    dg.Definitions.validate_loadable(street.world.definitions)
+
+
 def test_evenings_trade_for_real_and_are_replayed_beside(street: Street) -> None:
     days = street.world.lane_sessions
     street.evening(days[0])
@@ -189,7 +193,7 @@ def test_the_account_is_asked_after_the_close_and_agrees(street: Street) -> None
     street.open(days[1])
     street.evening(days[1])
 
-    result = street.world.run("account", days[1], days[1])
+    result = street.world.run("account_snapshot", days[1], days[1])
 
     assert result.success, faults_of(result)
     assert verdicts(result)["account:positions_agree"]
@@ -206,7 +210,7 @@ def test_a_strange_position_fails_the_check_and_people_are_told(street: Street) 
     street.evening(days[0])
     street.fake.hold("CCC", 5, 40.0)
 
-    result = street.world.run("account", days[0], days[0])
+    result = street.world.run("account_snapshot", days[0], days[0])
 
     assert result.success
     assert not verdicts(result)["account:positions_agree"]
@@ -217,11 +221,11 @@ def test_a_strange_position_fails_the_check_and_people_are_told(street: Street) 
 def test_nobody_can_be_asked_how_an_account_stood(street: Street) -> None:
     days = street.world.lane_sessions
     street.evening(days[0])
-    assert street.world.run("account", days[0], days[0]).success
+    assert street.world.run("account_snapshot", days[0], days[0]).success
     kept = street.world.warehouse.read(ACCOUNT)
     street.close(days[2])
 
-    result = street.world.run("account", days[0], days[1])
+    result = street.world.run("account_snapshot", days[0], days[1])
 
     assert result.success, faults_of(result)
     pd.testing.assert_frame_equal(street.world.warehouse.read(ACCOUNT), kept)
