@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 from dagster._utils.schedules import cron_string_iterator
 
+from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.notifications.port import Notifier
 from trading_assets.defs.jobs import (
@@ -90,11 +91,13 @@ def evening_missed_sensor(
     )
     def evening_missed(
         context: dg.SensorEvaluationContext,
-        broker: dg.ResourceParam[Broker],
+        brokers: dg.ResourceParam[Brokers],
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.SkipReason:
         told: dict[str, str] = json.loads(context.cursor or "{}")
-        evenings = [evening_of(lane, broker, now()) for lane in market.lanes]
+        evenings = [
+            evening_of(lane, lane.book.broker(brokers), now()) for lane in market.lanes
+        ]
         missed = [own for own in evenings if own.is_missed]
         news = [own for own in missed if told.get(own.strategy) != own.key]
         if news:

@@ -133,8 +133,13 @@ def rows(street: Street, sql: str) -> pd.DataFrame:
     return street.world.warehouse.query(sql)
 
 
-def test_everything_loads(street: Street) -> None:
-    dg.Definitions.validate_loadable(street.world.definitions)
+def test_everything_loads_and_finds_what_it_asks_for(street: Street) -> None:
+    definitions = street.world.definitions
+
+    dg.Definitions.validate_loadable(definitions)
+    own = [*(definitions.sensors or ()), *(definitions.schedules or ())]
+    asked = {key for each in own for key in each.required_resource_keys}
+    assert asked <= set(definitions.resources or {})
 
 
 def test_evenings_trade_for_real_and_are_replayed_beside(street: Street) -> None:

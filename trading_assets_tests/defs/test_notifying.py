@@ -67,7 +67,7 @@ def tick(
     world: World, sensor: dg.SensorDefinition, ears: Ears, cursor: str | None
 ) -> tuple[str, str | None]:
     """What a sensor says to a tick, and its cursor after it."""
-    known = {"broker": world.broker, "notifier": ears}
+    known = {"brokers": world.brokers, "notifier": ears}
     with dg.build_sensor_context(
         instance=world.instance,
         cursor=cursor,
