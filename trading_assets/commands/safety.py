@@ -41,6 +41,7 @@ def halt(*, strategy: str | None, is_all: bool, why: str, who: str | None) -> No
         _check_known(asked, book, _strategies() if asked else ())
         before = {own.strategy: own for own in book.all_standing()}.get(asked)
         halted = book.halt(asked, _last_closed(), who or user(), said)
+    _tell_people(f"{halted.of} is halted, by {halted.who}: {halted.why}")
     click.secho(f"Halted {halted.of} (no. {halted.seq}): {halted.why}", fg="red", bold=True)
     if before:
         click.echo(f"It was halted already, by {before.who}: {before.why}")
@@ -123,7 +124,8 @@ def flatten(*, strategy: str | None, is_all: bool, why: str, who: str | None) ->
             f"was {asked or '--all'}"
         )
     with _halt_book() as book:
-        book.halt(asked, _last_closed(), name, f"flatten: {said}")
+        halted = book.halt(asked, _last_closed(), name, f"flatten: {said}")
+    _tell_people(f"{halted.of} is halted and sold, by {halted.who}: {halted.why}")
     brokers = brokers_resource(settings).create_resource(None)
     is_certain = True
     for lane in real:
@@ -156,6 +158,15 @@ def _flattened(strategy: str, broker: "Broker", who: str, why: str) -> bool:
     if not done.sent and not done.unresolved:
         click.echo(f"{strategy}: nothing is held that is not on its way out")
     return not done.unresolved and not any(it.is_ambiguous for it in done.sent)
+
+
+def _tell_people(text: str) -> None:
+    """Tell those who are not at this prompt; that it could not be told stops nothing."""
+    from trading_assets.defs.resources import NotifierResource  # noqa: PLC0415 - as above
+    from trading_assets.models.notice import Topic  # noqa: PLC0415
+
+    ledger = _settings().ledger
+    NotifierResource(ledger=ledger).create_resource(None).tell(Topic.HALT, text)
 
 
 def _asked(strategy: str | None, *, is_all: bool) -> str:

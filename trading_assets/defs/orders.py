@@ -8,6 +8,7 @@ import pandas as pd
 
 from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Market as MarketOf
+from trading_assets.adapters.notifications.port import Notifier
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.market_days import MarketDays, market_days
 from trading_assets.core.sizing import volatility_indicator
@@ -17,6 +18,7 @@ from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import check, tell, tell_rows
 from trading_assets.models.base import Lane as BookLane
+from trading_assets.models.notice import Topic
 from trading_assets.models.order import OrderEventStatus, OrderStatus
 from trading_assets.models.tables import (
     BARS,
@@ -26,6 +28,7 @@ from trading_assets.models.tables import (
     ORDERS,
     SIGNALS,
 )
+from trading_assets.strategies.spec import CAPS
 
 
 def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
@@ -55,6 +58,7 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         brokers: dg.ResourceParam[Brokers],
+        notifier: dg.ResourceParam[Notifier],
     ) -> dg.MaterializeResult:
         requested, broker = Requested.of(context), book.broker(brokers)
         sessions = lane.calendar.between(lane.start, requested.last)
@@ -94,6 +98,8 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
         tell(context, requested, _counts(rows, requested), {s: s for s in STATUSES})
         tell_rows(context, requested, "orders", rows[SHOWN])
         doubtful = _in_doubt(rows, events)
+        if _checks(book) and requested.last == market.current():
+            _tell_people(notifier, book, requested.last, rows, doubtful)
         return dg.MaterializeResult(
             metadata={
                 "sessions walked": len(traded.walked),
@@ -149,6 +155,22 @@ def _in_doubt(orders: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
     heard = last[last["status"] != OrderEventStatus.UNKNOWN.value]["order_id"]
     submitted = orders[orders["status"] == OrderStatus.SUBMITTED.value]
     return submitted.loc[~submitted["order_id"].isin(heard), ["session", "order_id"]]
+
+
+def _tell_people(
+    notifier: Notifier, book: Book, session: date, orders: pd.DataFrame, doubt: pd.DataFrame
+) -> None:
+    """Say at once which limits were breached tonight, and which orders are in doubt."""
+    tonight = orders[orders["session"] == pd.Timestamp(session)]
+    refused = tonight[tonight["status"] == OrderStatus.REFUSED.value]
+    rules = refused["reason"].str.partition(":")[0]
+    breached = refused[rules.isin(CAPS)]
+    if len(breached):
+        words = (breached["symbol"] + ": " + breached["reason"]).tolist()
+        notifier.tell(Topic.BREACHED_LIMIT, f"{book.title}, {session}: {'; '.join(words)}")
+    if len(doubt):
+        words = f"{book.title}, {session}: {', '.join(doubt['order_id'])}"
+        notifier.tell(Topic.UNKNOWN_ORDER, f"{words}: trading-assets reconcile")
 
 
 def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:

@@ -192,6 +192,19 @@ def test_every_order_that_went_out_is_acknowledged(street: Street) -> None:
     assert {"paper/orders", "paper/replay/orders", "paper/performance"} <= made_by(result)
 
 
+def test_people_are_told_of_a_limit_that_was_breached(street: Street) -> None:
+    capped = PAPER.replace("max_positions: 2", "max_positions: 2, max_order_notional: 1")
+    street.world.write_strategy(capped, "s0.yaml")
+    days = street.world.lane_sessions
+
+    street.evening(days[0])
+
+    assert street.fake.orders == {}
+    assert [topic for topic, _ in street.heard.told] == [Topic.BREACHED_LIMIT]
+    assert f"paper, {days[0]}: " in street.heard.told[0][1]
+    assert "max_order_notional" in street.heard.told[0][1]
+
+
 def test_the_account_is_asked_after_the_close_and_agrees(street: Street) -> None:
     days = street.world.lane_sessions
     street.evening(days[0])
