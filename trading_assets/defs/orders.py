@@ -163,7 +163,7 @@ def _tell_people(
     """Say at once which limits were breached tonight, and which orders are in doubt."""
     tonight = orders[orders["session"] == pd.Timestamp(session)]
     refused = tonight[tonight["status"] == OrderStatus.REFUSED.value]
-    rules = refused["reason"].str.partition(":")[0]
+    rules = refused["reason"].str.split(":").str[0]
     breached = refused[rules.isin(CAPS)]
     if len(breached):
         words = (breached["symbol"] + ": " + breached["reason"]).tolist()

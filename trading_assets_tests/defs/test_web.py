@@ -94,7 +94,7 @@ def serving(world: World) -> Generator[Served]:
     try:
         assert process.stdout is not None
         said = [process.stdout.readline(), process.stdout.readline()]
-        assert f"http://{HOST}:{port}" in said[1], said + process.stdout.readlines()
+        assert f"http://{HOST}:{port}" in said[1], said
         family = psutil.Process(process.pid).children(recursive=True)
         yield Served(world, port, process)
     finally:
