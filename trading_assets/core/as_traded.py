@@ -314,8 +314,8 @@ class _Look:
         return self._values(self.stored, self.both), self._values(self.told, self.both)
 
     def _values(self, rows: pd.DataFrame, sessions: pd.DatetimeIndex) -> Floats:
-        """The `FIELDS` of *sessions*, one row each."""
-        return rows.loc[sessions, list(FIELDS)].to_numpy(dtype=np.float64)
+        """The `FIELDS` of *sessions*, one row each, to be written to."""
+        return rows.loc[sessions, list(FIELDS)].to_numpy(dtype=np.float64, copy=True)
 
     def _wanted_of(self, rows: pd.DataFrame) -> pd.DatetimeIndex:
         sessions = pd.DatetimeIndex(rows.index)

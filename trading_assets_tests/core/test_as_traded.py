@@ -22,6 +22,9 @@ from trading_assets_tests.core.test_restatement import (
 PRICES = ["open", "high", "low", "close"]
 RATIOS = (2, 3, 4, 10, Fraction(3, 2), Fraction(1, 10))
 EXAMPLES = 200 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 20
+COPIED_LATE = ("mode.copy_on_write", True)
+"""What pandas-ta switches on for the whole process that imports it."""
+
 Splits = Mapping[int, Fraction | int]
 
 
@@ -33,6 +36,13 @@ def known(splits: Splits) -> pd.DataFrame:
     rows = [("AAA", SESSIONS[at], float(ratio)) for at, ratio in splits.items()]
     frame = pd.DataFrame(rows, columns=["symbol", "ex_session", "value"])
     return frame.astype({"ex_session": "datetime64[ns]", "value": "float64"})
+
+
+def in_one_block(bars: pd.DataFrame) -> pd.DataFrame:
+    """*bars* whose numbers lie side by side in memory, as those of a source do."""
+    numbers = bars[[*PRICES, "volume"]].astype("float64").to_numpy(copy=True)
+    whole = pd.DataFrame(numbers, index=bars.index, columns=[*PRICES, "volume"])
+    return pd.concat([bars[["symbol", "session"]], whole], axis=1)[list(bars.columns)]
 
 
 class Home:
@@ -54,7 +64,7 @@ class Home:
     def told(self, first: int, last: int, now: int) -> pd.DataFrame:
         """What the source says of a range, asked after session *now*."""
         so_far = {at: ratio for at, ratio in self.splits.items() if at <= now}
-        return after_splits(self.traded, so_far).iloc[first : last + 1]
+        return in_one_block(after_splits(self.traded, so_far).iloc[first : last + 1])
 
     def pull(self, first: int, last: int, now: int | None = None) -> AsTraded:
         """Ask for a range, and store what may be."""
@@ -215,6 +225,16 @@ def test_a_bar_corrected_before_a_split_is_brought_back() -> None:
     assert findings(made, "kind", "fields", "outcome") == [("correction", "high", "stored")]
     assert home.stored["high"][12] == 500.0
     pd.testing.assert_frame_equal(home.stored.drop(12), home.traded.drop(12))
+
+
+def test_frames_that_are_copied_late_are_brought_back_as_well() -> None:
+    home = Home(bars_of(), {30: 2})
+
+    with pd.option_context(*COPIED_LATE):
+        for first, last in ((0, 29), (30, 30), (0, 39)):
+            home.pull(first, last)
+
+    pd.testing.assert_frame_equal(home.stored, home.traded)
 
 
 def test_a_withdrawn_bar_stops_its_symbol() -> None:
