@@ -3,7 +3,8 @@
 TradingAssetsError
 ├── InvalidInput            what a person wrote is wrong: exit status 2
 │   ├── InvalidStrategy     a strategy file, with its file, line and key
-│   └── InvalidIndicator    an indicator's name or parameter
+│   ├── InvalidIndicator    an indicator's name or parameter
+│   └── InvalidPrompt       a prompt that can't be read or filled in
 ├── MarketDataUnreadable    a source could not be read: never an empty answer
 ├── DataMissing             a step's input was never made; it may come: retried
 ├── BookSuperseded          the stored book was decided from inputs that have changed
@@ -17,6 +18,8 @@ TradingAssetsError
 ├── RequestRefused          a gateway said no: its code and its words
 ├── WrongAccount            account, port and what the gateway reports do not agree
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
+├── ModelUnavailable        no model answered: nobody has an opinion, try again later
+├── BudgetSpent             asking on would cost more than the strategy allows
 ├── ReadOnlyGateway         an order for a connection that may not send any
 └── NotDelivered            a message that has not reached every place it was meant for
 """
@@ -36,6 +39,18 @@ class InvalidStrategy(InvalidInput):
 
 class InvalidIndicator(InvalidInput):
     """An indicator that we do not know, or with parameters it does not take."""
+
+
+class InvalidPrompt(InvalidInput):
+    """A prompt that can't be read, or asks for what there is none of."""
+
+
+class ModelUnavailable(TradingAssetsError):
+    """No model of the chain could be heard; never an abstention, try again later."""
+
+
+class BudgetSpent(TradingAssetsError):
+    """The next question could cost more than a budget has left; it was not asked."""
 
 
 class MarketDataUnreadable(TradingAssetsError):

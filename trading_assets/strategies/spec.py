@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from trading_assets.models.base import StrategyName, Symbol, Value
+from trading_assets.models.question import Effort, ModelName
 from trading_assets.sessions import FIRST_DAY, LAST_DAY
 from trading_assets.strategies.cron import check_evening
 
@@ -87,6 +88,83 @@ class RulesAnalyst(Value):
     def parameters(self) -> dict[str, object]:
         """What the file says beyond the declared keys: the rule's own parameters."""
         return dict(self.model_extra or {})
+
+
+class Budget(Value):
+    """What asking models may cost, US dollars; None (``null``) switches a limit off.
+
+    Attributes:
+        run_usd: Of one run.
+        day_usd: Of one day of this strategy, in UTC.
+        strategy_usd: Of this strategy, ever.
+    """
+
+    run_usd: Number | None = Field(default=5.0, ge=0)
+    day_usd: Number | None = Field(default=10.0, ge=0)
+    strategy_usd: Number | None = Field(default=100.0, ge=0)
+
+
+class Sight(StrEnum):
+    """What a model is shown."""
+
+    CHARTS = "charts"
+    TABLE = "table"
+
+
+class ModelAnalyst(Value):
+    """What all analysts that ask a model have in common.
+
+    Attributes:
+        model: Who is asked, ``provider/model``: ``anthropic/…``, ``openai/…``, or
+            ``compatible/…`` for a server that speaks Chat Completions.
+        fallback: Who is asked instead, in this order, when nobody answers there.
+        effort: How long it may think.
+        max_tokens: Of an answer, thinking included.
+        samples: How often the decision is asked for; what most say counts, and how many
+            of them is the confidence.
+        blind: Whether ticker, dates and price levels are kept from the model, so that it
+            can't remember what came next.
+        sees: What it is shown.
+        table_bars: How many of the last bars are in the table.
+        prompts: A folder with prompts of your own, named from the strategy file's folder;
+            those that are not in it are the package's.
+        concurrency: How many questions wait for their answers at the same time.
+        timeout_seconds: Longest wait for one answer.
+        budget: What it may cost.
+    """
+
+    model: ModelName
+    fallback: tuple[ModelName, ...] = ()
+    effort: Effort = Effort.MEDIUM
+    max_tokens: Whole = Field(default=8000, ge=256, le=64_000)
+    samples: Whole = Field(default=1, ge=1, le=15)
+    blind: Flag = True
+    sees: tuple[Sight, ...] = Field(default=(Sight.CHARTS, Sight.TABLE), min_length=1)
+    table_bars: Whole = Field(default=20, ge=5, le=120)
+    prompts: str | None = Field(default=None, min_length=1)
+    concurrency: Whole = Field(default=8, ge=1, le=200)
+    timeout_seconds: Number = Field(default=180.0, gt=0, le=3600)
+    budget: Budget = Budget()
+
+
+class LlmAnalyst(ModelAnalyst):
+    """A model that looks at both charts and decides in one turn."""
+
+    kind: Literal["llm"]
+
+
+class PanelAnalyst(ModelAnalyst):
+    """Several turns of one model: readers of both charts, then who decides.
+
+    Attributes:
+        debate: Whether one argues for buying and one against it before the decision.
+    """
+
+    kind: Literal["panel"]
+    debate: Flag = False
+
+
+Analyst = Annotated[RulesAnalyst | LlmAnalyst | PanelAnalyst, Field(discriminator="kind")]
 
 
 class Charts(Value):
@@ -261,7 +339,7 @@ class StrategySpec(Value):
     universe: tuple[Symbol, ...] = Field(min_length=1)
     start: Day
     capital: Number = Field(default=100_000, gt=0)
-    analyst: RulesAnalyst
+    analyst: Analyst
     indicators: tuple[str, ...] = ()
     charts: Charts = Charts()
     sizing: Sizing = RiskFraction(kind="risk_fraction")
@@ -294,8 +372,9 @@ class StrategySpec(Value):
 
     @property
     def draw(self) -> Draw:
-        """Which sessions get charts: what the file says, or the current one alone."""
-        return self.charts.draw or Draw.CURRENT
+        """Which sessions get charts: what the file says, or as the analyst needs them."""
+        looks = isinstance(self.analyst, ModelAnalyst)
+        return self.charts.draw or (Draw.ALL if looks else Draw.CURRENT)
 
     @property
     def is_traded_for_real(self) -> bool:
