@@ -13,6 +13,7 @@ import pandas as pd
 from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays, market_days
 from trading_assets.models.order import Leg, OrderType, TimeInForce
+from trading_assets.models.signal import Signal
 from trading_assets.models.tables import BARS, CORPORATE_ACTIONS, SIGNALS
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.spec import StrategySpec
@@ -152,6 +153,31 @@ def make_days(
         volatility=volatility,
         calendar=trading_calendar(),
     )
+
+
+def make_signal(**changes: Any) -> Signal:
+    """A model's opinion of one symbol."""
+    plain: dict[str, Any] = {
+        "strategy": "made",
+        "symbol": "AAA",
+        "session": FIRST,
+        "action": "BUY",
+        "confidence": "MEDIUM",
+        "confidence_score": 60.0,
+        "entry": 10.0,
+        "stop_loss": 9.0,
+        "take_profit": 12.0,
+        "risk_reward": 2.0,
+        "reasoning": "It rises.",
+        "analyst": "llm",
+        "model": "some-model",
+        "prompt_version": "p1",
+        "call_id": "call-1",
+        "cost_usd": 0.01,
+        "is_abstention": False,
+        "inputs_hash": "0123",
+    }
+    return Signal.model_validate({**plain, **changes})
 
 
 def make_spec(**changes: Any) -> StrategySpec:

@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0006")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -311,3 +311,21 @@ NOTICES = sa.Table(
 """What people were told, and what was held back because they had just been told."""
 
 sa.Index(None, NOTICES.c.topic, NOTICES.c.seq)
+
+ANALYST_OPINIONS = sa.Table(
+    "analyst_opinions",
+    METADATA,
+    sa.Column("strategy", sa.String, primary_key=True),
+    sa.Column("symbol", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("signal", sa.Text, nullable=False),
+    sa.Column("call_ids", sa.Text, nullable=False),
+    sa.Column("version_hash", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+"""What models have made of a symbol at a close: the signal as JSON, numbered from 1.
+
+The newest counts; older ones were asked anew since.
+"""
