@@ -247,7 +247,6 @@ def test_all_faults_of_a_file_come_at_once_in_the_order_of_its_lines(
         ["2:", "name:"],
         ["3:", "universe:"],
         ["4:", "analyst.kind:"],
-        ["4:", "analyst.rule:"],
         ["5:", "foo:"],
     ]
 
