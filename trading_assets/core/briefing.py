@@ -66,6 +66,11 @@ class Briefing:
     weekly: Picture
 
     @property
+    def charts_shown(self) -> bool:
+        """Whether the charts are part of what is told."""
+        return Sight.CHARTS in self.sees
+
+    @property
     def label(self) -> str:
         """What the symbol is called in it, and has to be called in a reply."""
         return BLIND_SYMBOL if self.is_blind else self.symbol
@@ -88,7 +93,7 @@ class Briefing:
     @cached_property
     def charts(self) -> tuple[Image, ...]:
         """Both charts as they are sent, if they are; drawn once."""
-        if Sight.CHARTS not in self.sees:
+        if not self.charts_shown:
             return ()
         return (
             self._chart("Daily chart", self.daily),
@@ -196,7 +201,7 @@ def briefing_of(
         close=float(panel.close[last]),
         is_blind=analyst.blind,
         sees=analyst.sees,
-        table_bars=analyst.table_bars,
+        table_bars=min(analyst.table_bars, len(daily.close)),
         drawn=tuple(dict.fromkeys(charts.indicators)),
         daily=daily,
         weekly=weekly,

@@ -102,11 +102,12 @@ class _Sheet:
         high, low = self._picture.high, self._picture.low
         top, bottom = int(np.argmax(high)), int(np.argmin(low))
         span = float(high[top] - low[bottom])
-        place = f"{100 * (self._picture.close[-1] - low[bottom]) / span:.0f} %"
+        above = float(self._picture.close[-1] - low[bottom])
+        place = f"{100 * above / span:.0f} %" if span else MISSING
         return (
             f"{len(high)} {unit}: highest high {self.price(float(high[top]))} at "
             f"{self.bar(top)}, lowest low {self.price(float(low[bottom]))} at "
-            f"{self.bar(bottom)}, last close at {place if span else MISSING} of the range"
+            f"{self.bar(bottom)}, last close at {place} of the range"
         )
 
 
