@@ -3,7 +3,12 @@
 What it draws has to be rebased already: these words leave the prices as they are.
 """
 
-from trading_assets.core.chart_axes import TimeTick, offset_text, offset_ticks
+from trading_assets.core.chart_axes import (
+    TimeTick,
+    compact_text,
+    offset_text,
+    offset_ticks,
+)
 from trading_assets.core.chart_words import Words, plain_width
 from trading_assets.core.charting import Picture
 from trading_assets.core.panel import Floats
@@ -12,10 +17,13 @@ from trading_assets.models.chart import Timeframe
 PREFIXES = {Timeframe.DAILY: "t", Timeframe.WEEKLY: "w"}
 """What bars are called by, counted back from the last: ``t-5`` a day, ``w-5`` a week."""
 
+_LONGEST_MULTIPLE = 1000.0
+
 
 def multiple_text(number: float) -> str:
     """A volume as a multiple of its mean: ``×1.25``."""  # noqa: RUF002 - the sign is meant
-    return f"×{number:,.2f}"  # noqa: RUF001 - as above
+    plain = f"{number:.2f}" if number < _LONGEST_MULTIPLE else compact_text(number)
+    return f"×{plain}"  # noqa: RUF001 - as above
 
 
 def _span(picture: Picture) -> str:

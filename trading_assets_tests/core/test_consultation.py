@@ -447,7 +447,7 @@ ASKS = st.sampled_from([LLM, PANEL, DEBATE, sampled(2), sampled(5)])
 
 
 @given(ASKS, st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_whatever_models_say_it_ends_and_only_a_model_says_hold(
     asks: Consultation, data: st.DataObject
 ) -> None:
@@ -472,7 +472,7 @@ def test_whatever_models_say_it_ends_and_only_a_model_says_hold(
 
 
 @given(ASKS, st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_order_in_which_answers_come_changes_nothing(
     asks: Consultation, data: st.DataObject
 ) -> None:
@@ -500,7 +500,7 @@ def test_the_order_in_which_answers_come_changes_nothing(
     st.lists(GOOD.filter(lambda said: said["action"] == "BUY"), min_size=1, max_size=9),
     st.data(),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_medians_keep_the_rules_that_each_of_them_keeps(
     said: list[dict[str, Any]], data: st.DataObject
 ) -> None:

@@ -418,6 +418,14 @@ class TestJsonSchema:
             schema["$defs"]["Execution"]["description"] == "Where and how orders are sent."
         )
 
+    def test_it_tells_what_inherited_keys_mean(self) -> None:
+        parts = json_schema()["$defs"]
+
+        for kind in ("LlmAnalyst", "PanelAnalyst"):
+            for name, own in parts[kind]["properties"].items():
+                assert own.get("description"), f"{kind}.{name}"
+        assert parts["PanelAnalyst"]["description"].startswith("Several turns")
+
     def test_a_rules_parameters_hold_where_it_is_named(self) -> None:
         days = {"type": "integer", "minimum": 2}
         schema = json_schema({"mine": {"type": "object", "properties": {"days": days}}})
