@@ -17,6 +17,7 @@ import click
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
+from trading_assets.commands.prompts import prompts
 from trading_assets.commands.reconcile import reconcile
 from trading_assets.commands.reporting import reporting
 from trading_assets.commands.safety import flatten, halt, halts, resume
@@ -51,6 +52,7 @@ main.add_command(flatten)
 main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)
+main.add_command(prompts)
 main.add_command(notify)
 main.add_command(backup)
 main.add_command(restore)

@@ -34,6 +34,7 @@ from trading_assets.defs.resources import Settings, WarehouseResource, brokers_r
 from trading_assets.models.halt import Halt
 from trading_assets.models.tables import CHARTS
 from trading_assets.strategies.loading import LoadedStrategy
+from trading_assets.strategies.spec import Analyst, ModelAnalyst
 
 SHOWN_SIGNALS = 5
 SIGNAL_WIDTHS = (6, 8, 6)
@@ -88,13 +89,19 @@ def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
         table.add_row(
             spec.name,
             spec.start.isoformat(),
-            f"{spec.analyst.kind}:{spec.analyst.rule}",
+            _asked(spec.analyst),
             spec.sizing.kind,
             str(len(spec.universe)),
             spec.schedule,
             str(strategy.path),
         )
     out.print(table)
+
+
+def _asked(analyst: Analyst) -> str:
+    """Whom a strategy asks: its rule, or its model."""
+    whom = analyst.model if isinstance(analyst, ModelAnalyst) else analyst.rule
+    return f"{analyst.kind}:{whom}"
 
 
 def show_status(settings: Settings, market: Market) -> None:

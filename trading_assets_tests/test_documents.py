@@ -451,6 +451,7 @@ def test_the_readme_lists_every_command() -> None:
         "ibkr bars",
         "symbols search",
         "symbols list",
+        *(f"prompts {name}" for name in ("list", "show", "diff")),
         "dev",
         "web",
         "daemon",

@@ -180,6 +180,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel: set[str]) -> None:
     [
         "trading_assets/strategies/*.yaml",
         "trading_assets/core/templates/*.j2",
+        "trading_assets/prompts/system.j2",
         "trading_assets/adapters/ledger/migrations/versions/0001_*.py",
     ],
 )

@@ -135,6 +135,10 @@ def _decimals(ticks: Floats) -> int:
     return next((places for places, error in enumerate(errors) if error < slack), 12)
 
 
+OFFSET_STEPS = (1, 2, 5, 10, 20, 50, 100)
+"""Between two labels of an axis that counts bars."""
+
+
 class TimeTick(NamedTuple):
     """A label of the time axis.
 
@@ -202,6 +206,30 @@ def year_ticks(
     firsts = _starts(years.astype(np.int64))
     texts = [str(years[at]) for at in firsts]
     return _apart(xs[firsts], texts, [width_of(text) for text in texts], room)
+
+
+def offset_ticks(
+    prefix: str, xs: Floats, width_of: Callable[[str], int], room: tuple[int, int]
+) -> list[TimeTick]:
+    """Bars counted back from the last, as fine as there is room for: ``t-5``, ``t0``.
+
+    Args:
+        prefix: What an offset begins with; the others as above.
+    """
+    ticks: list[TimeTick] = []
+    for step in OFFSET_STEPS:
+        backs = range((len(xs) - 1) // step * step, -1, -step)
+        texts = [offset_text(prefix, back) for back in backs]
+        marked = xs[[len(xs) - 1 - back for back in backs]]
+        ticks = _apart(marked, texts, [width_of(text) for text in texts], room)
+        if len(ticks) == len(texts):
+            return ticks
+    return ticks
+
+
+def offset_text(prefix: str, back: int) -> str:
+    """How the bar is called that lies *back* bars before the last: ``t-5``, ``t0``."""
+    return f"{prefix}-{back}" if back else f"{prefix}0"
 
 
 def _apart(

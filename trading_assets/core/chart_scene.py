@@ -11,10 +11,8 @@ import numpy as np
 
 from trading_assets.core.chart_axes import (
     TimeTick,
-    calendar_ticks,
     price_text,
     spread,
-    year_ticks,
 )
 from trading_assets.core.chart_marks import (
     HEIGHT_PX,
@@ -47,8 +45,10 @@ from trading_assets.core.chart_studies import (
 from trading_assets.core.chart_text import text_width
 from trading_assets.core.chart_words import (
     MARGIN_PX,
+    NAMED,
     TITLE_PX,
     Entry,
+    Words,
     colour_of,
     entry_of,
     rows_of,
@@ -88,21 +88,26 @@ class Slots(NamedTuple):
     bar_px: float
 
 
-def compose(picture: Picture) -> Scene:
-    """Everything on the chart of *picture*, in its place."""
-    overlays, studies = overlays_of(picture), studies_of(picture)
+def compose(picture: Picture, words: Words = NAMED) -> Scene:
+    """Everything on the chart of *picture*, in its place.
+
+    Args:
+        words: How it speaks of what it shows.
+    """
+    overlays = overlays_of(picture)
+    studies = studies_of(picture, words.volume_title, words.volume)
     omitted = len(overlays[MOST_OVERLAYS:]) + len(studies[MOST_STUDIES:])
     overlays, studies = overlays[:MOST_OVERLAYS], studies[:MOST_STUDIES]
     rows = _legend_rows(overlays, omitted)
     spans = _spans(TITLE_PX + len(rows) * _LEGEND_PX + 6, len(studies))
     panes = _panes(picture, overlays, studies, spans)
-    scene = Scene(tuple(pane.rect for pane in panes), labels=title_of(picture))
+    scene = Scene(tuple(pane.rect for pane in panes), labels=title_of(picture, words))
     for number, row in enumerate(rows):
         middle = TITLE_PX + number * _LEGEND_PX + _LEGEND_PX // 2 - 4
         write_entries(scene, row, MARGIN_PX, middle)
     slots = _slots(len(picture.close), panes[0].rect)
     _bands(scene, overlays, panes[0], slots)
-    _time_axis(scene, picture, slots)
+    _time_axis(scene, picture, words, slots)
     _prices(scene, picture, overlays, panes[0], slots)
     for study, pane in zip(studies, panes[1:], strict=True):
         _study(scene, study, pane, slots)
@@ -170,12 +175,10 @@ def _frames(scene: Scene) -> None:
     scene.marks.append(Shapes(np.concatenate(edges), FRAME))
 
 
-def _time_axis(scene: Scene, picture: Picture, slots: Slots) -> None:
+def _time_axis(scene: Scene, picture: Picture, words: Words, slots: Slots) -> None:
     """Days or months and, below them, years; with lines through all panes."""
     bottom = HEIGHT_PX - _TIME_PX
-    room = (_STUB_PX, WIDTH_PX - _STUB_PX)
-    days = calendar_ticks(picture.sessions, slots.xs, _text_width, room)
-    years = year_ticks(picture.sessions, slots.xs, _bold_width, room)
+    days, years = words.ticks(picture, slots.xs, (_STUB_PX, WIDTH_PX - _STUB_PX))
     for tick in days:
         scene.labels.append(Label(tick.text, tick.text_left, bottom + 22))
     for tick in years:
@@ -192,14 +195,6 @@ def _verticals(scene: Scene, ticks: Sequence[TimeTick], colour: str) -> None:
     foot = xs * 0 + scene.panes[-1].bottom
     scene.marks.append(Shapes(np.concatenate(lines), colour))
     scene.marks.append(Shapes(rects_of(xs, foot, xs + 1, foot + _STUB_PX), REFERENCE))
-
-
-def _text_width(text: str) -> int:
-    return text_width(text, TEXT_PX)
-
-
-def _bold_width(text: str) -> int:
-    return text_width(text, TEXT_PX, is_bold=True)
 
 
 def _prices(

@@ -179,20 +179,27 @@ def _supertrend(title: str, roles: Mapping[str, Floats]) -> Overlay:
     return Overlay(title, (behind, replace(ahead, name=title, is_tagged=True)))
 
 
-def studies_of(picture: Picture) -> list[Study]:
-    """The panes below the prices, in the order asked; volume and its mean share one."""
+def studies_of(
+    picture: Picture, volume_title: str = "Volume", volume_text: ValueText = compact_text
+) -> list[Study]:
+    """The panes below the prices, in the order asked; volume and its mean share one.
+
+    Args:
+        volume_title: What that one is called.
+        volume_text: How its values are written.
+    """
     panes: dict[str, Study] = {}
     for name, series in picture.series.items():
         kind = kind_of(name)
         if kind.startswith("volume"):
-            panes.setdefault("volume", _volume(picture))
+            panes.setdefault("volume", _volume(picture, volume_title, volume_text))
         elif kind not in OVERLAID:
             make = _STUDIES.get(kind, _lines)
             panes[name] = make(title_of(name), _roles(name, series))
     return list(panes.values())
 
 
-def _volume(picture: Picture) -> Study:
+def _volume(picture: Picture, title: str, text: ValueText) -> Study:
     means = [
         Curve(title_of(name), values, colour)
         for (name, series), colour in zip(
@@ -203,7 +210,7 @@ def _volume(picture: Picture) -> Study:
         for values in series.values()
     ]
     columns = Columns("", picture.volume, picture.close > picture.open)
-    return Study("Volume", tuple(means), columns, shown=(0.0,), text=compact_text)
+    return Study(title, tuple(means), columns, shown=(0.0,), text=text)
 
 
 def _one_decimal(number: float) -> str:

@@ -122,24 +122,54 @@ def picture_of(
         ValueError: The symbol has fewer than 2 bars up to *last*, *last* is not one of
             its bars, or *count* is below 2.
     """
+    bars = bars_of_chart(panel, at, last, timeframe, count, indicators)
+    return picture_from(bars, timeframe, count, indicators, source)
+
+
+def bars_of_chart(
+    panel: Panel,
+    at: int,
+    last: int,
+    timeframe: Timeframe,
+    count: int,
+    indicators: Sequence[str],
+) -> Panel:
+    """The bars that a chart is made from, oldest first: those shown, and what warms up.
+
+    Args:
+        at: As in `picture_of`, as are the others.
+
+    Returns:
+        Days or weeks of the one symbol, in the scale of the bar *last*.
+
+    Raises:
+        InvalidIndicator: As in `picture_of`, and so with ``ValueError``.
+    """
+    needed = bars_for_chart(timeframe, count, indicators)
+    rows = _rows_up_to(panel, at, last, needed)
+    bars = as_known(panel, at, rows, last)
+    if timeframe is Timeframe.WEEKLY:
+        return weeks_of(bars, is_cut=rows.stop - rows.start == needed)
+    return bars
+
+
+def picture_from(
+    bars: Panel, timeframe: Timeframe, count: int, indicators: Sequence[str], source: str
+) -> Picture:
+    """What a chart of the last *count* of *bars* shows; see `bars_of_chart`."""
     # Imported late, as above.
     from trading_assets.core.indicators import (  # noqa: PLC0415
         compute_indicators,
         parse_indicator,
     )
 
-    needed = bars_for_chart(timeframe, count, indicators)
-    rows = _rows_up_to(panel, at, last, needed)
-    bars = as_known(panel, at, rows, last)
-    if timeframe is Timeframe.WEEKLY:
-        bars = weeks_of(bars, is_cut=rows.stop - rows.start == needed)
     values = compute_indicators(bars, _computed(indicators)) | {VOLUME: bars.volume}
     columns = {name: parse_indicator(name).columns for name in _computed(indicators)}
     columns[VOLUME] = (VOLUME,)
     return Picture(
-        symbol=panel.symbols[at],
+        symbol=bars.symbols[0],
         timeframe=timeframe,
-        session=panel.sessions[last].item(),
+        session=bars.sessions[-1].item(),
         source=source,
         sessions=bars.sessions[-count:],
         open=bars.open[-count:],

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from trading_assets.errors import InvalidStrategy
+from trading_assets.strategies import spec
 from trading_assets.strategies.document import parse
 from trading_assets.strategies.faults import Fault, Keys, faults_of
 from trading_assets.strategies.spec import StrategySpec
@@ -68,12 +70,12 @@ def load_strategy(path: Path) -> LoadedStrategy:
     faults = list(document.faults)
     if document.content or not faults:
         try:
-            spec = StrategySpec.model_validate(document.content)
+            read = StrategySpec.model_validate(document.content)
         except ValidationError as error:
             faults += faults_of(error, document.content, StrategySpec)
         else:
             if not faults:
-                return LoadedStrategy(spec, path, document.lines)
+                return LoadedStrategy(read, path, document.lines)
     raise InvalidStrategy("\n".join(_told(path, document.lines, faults)))
 
 
@@ -85,8 +87,8 @@ def json_schema(rules: Mapping[str, Mapping[str, Any]] | None = None) -> dict[st
             ``object``; without it, rules and their parameters are not completed.
     """
     schema = StrategySpec.model_json_schema()
-    for described in (schema, *schema["$defs"].values()):
-        _describe(described)
+    for name, described in (("StrategySpec", schema), *schema["$defs"].items()):
+        _describe(described, getattr(spec, name, None))
     analyst = schema["$defs"]["RulesAnalyst"]
     if rules:
         analyst["properties"]["rule"]["examples"] = sorted(rules)
@@ -162,11 +164,16 @@ def _repeated_names(loaded: Iterable[LoadedStrategy]) -> list[str]:
     return refusals
 
 
-def _describe(schema: dict[str, Any]) -> None:
-    """Move what a docstring says of attributes to the properties themselves."""
+def _describe(schema: dict[str, Any], model: type | None) -> None:
+    """Move what docstrings say of attributes, also inherited ones, to the properties."""
     text, attributes = described(schema.get("description", ""), "Attributes")
     if text:
         schema["description"] = text
+    for base in model.__mro__[1:] if model else ():
+        if base.__module__ == spec.__name__:
+            attributes = (
+                described(cleandoc(base.__doc__ or ""), "Attributes")[1] | attributes
+            )
     for name, meaning in attributes.items():
         if name in schema.get("properties", {}):
             schema["properties"][name]["description"] = meaning

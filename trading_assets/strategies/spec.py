@@ -115,6 +115,7 @@ class ModelAnalyst(Value):
     """What all analysts that ask a model have in common.
 
     Attributes:
+        kind: ``llm`` or ``panel``.
         model: Who is asked, ``provider/model``: ``anthropic/…``, ``openai/…``, or
             ``compatible/…`` for a server that speaks Chat Completions.
         fallback: Who is asked instead, in this order, when nobody answers there.
@@ -131,8 +132,11 @@ class ModelAnalyst(Value):
         concurrency: How many questions wait for their answers at the same time.
         timeout_seconds: Longest wait for one answer.
         budget: What it may cost.
+        cutoff: Last day of what a model was trained on, for one that the package doesn't
+            know; where it does, the later day counts.
     """
 
+    kind: str
     model: ModelName
     fallback: tuple[ModelName, ...] = ()
     effort: Effort = Effort.MEDIUM
@@ -145,12 +149,39 @@ class ModelAnalyst(Value):
     concurrency: Whole = Field(default=8, ge=1, le=200)
     timeout_seconds: Number = Field(default=180.0, gt=0, le=3600)
     budget: Budget = Budget()
+    cutoff: Day | None = None
+
+    @property
+    def sees_charts(self) -> bool:
+        """Whether it is shown the charts."""
+        return Sight.CHARTS in self.sees
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All that may be asked, in this order."""
+        return (self.model, *self.fallback)
+
+    @field_validator("sees")
+    @classmethod
+    def _sees_each_once(cls, sees: tuple[Sight, ...]) -> tuple[Sight, ...]:
+        if len(set(sees)) < len(sees):
+            raise ValueError("must name each once")
+        return sees
+
+    @model_validator(mode="after")
+    def _asks_each_model_once(self) -> Self:
+        repeated = sorted({each for each in self.models if self.models.count(each) > 1})
+        if repeated:
+            raise ValueError(
+                f"model and fallback must name each once, repeat {', '.join(repeated)}"
+            )
+        return self
 
 
 class LlmAnalyst(ModelAnalyst):
     """A model that looks at both charts and decides in one turn."""
 
-    kind: Literal["llm"]
+    kind: Literal["llm"]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen
 
 
 class PanelAnalyst(ModelAnalyst):
@@ -160,7 +191,7 @@ class PanelAnalyst(ModelAnalyst):
         debate: Whether one argues for buying and one against it before the decision.
     """
 
-    kind: Literal["panel"]
+    kind: Literal["panel"]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen
     debate: Flag = False
 
 
@@ -373,7 +404,7 @@ class StrategySpec(Value):
     @property
     def draw(self) -> Draw:
         """Which sessions get charts: what the file says, or as the analyst needs them."""
-        looks = isinstance(self.analyst, ModelAnalyst)
+        looks = isinstance(self.analyst, ModelAnalyst) and self.analyst.sees_charts
         return self.charts.draw or (Draw.ALL if looks else Draw.CURRENT)
 
     @property

@@ -12,6 +12,7 @@ from trading_assets.core.chart_axes import (
     compact_text,
     nice_ticks,
     number_text,
+    offset_ticks,
     price_text,
     spread,
     tick_texts,
@@ -203,3 +204,25 @@ def test_time_labels_are_apart_and_inside(offsets: set[int], step: int) -> None:
         assert ticks
         assert all(room[0] <= left and right <= room[1] for left, right in ends)
         assert all(a[1] < b[0] for a, b in pairwise(ends))
+
+
+@pytest.mark.parametrize(
+    ("count", "px", "expected"),
+    [
+        (3, 300, ["t-2", "t-1", "t0"]),
+        (6, 200, ["t-4", "t-2", "t0"]),
+        (60, 700, ["t-50", "t-40", "t-30", "t-20", "t-10", "t0"]),
+        (1, 300, ["t0"]),
+    ],
+)
+def test_bars_are_counted_back_as_finely_as_there_is_room(
+    count: int, px: int, expected: list[str]
+) -> None:
+    xs = (np.arange(count) + 0.5) * px / count
+
+    ticks = offset_ticks("t", xs, width_of, (0, px + 20))
+
+    assert [tick.text for tick in ticks] == expected
+    assert ticks[-1].x == xs[-1]
+    for left, right in pairwise(ticks):
+        assert left.text_left + width_of(left.text) < right.text_left

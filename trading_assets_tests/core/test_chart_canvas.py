@@ -15,7 +15,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from trading_assets.core.chart_canvas import draw
+from trading_assets.core.chart_canvas import SENT_PX, draw, draw_to_send
 from trading_assets.core.chart_marks import Candles, Rect, Shapes
 from trading_assets.core.chart_scene import PAPER, compose
 from trading_assets.core.chart_studies import DOWN, UP, UP_SOFT
@@ -165,6 +165,26 @@ def test_a_chart_that_looks_different_has_another_version() -> None:
     shown = hashlib.sha256(pixels(draw(drawn)).tobytes()).hexdigest()
 
     assert {CHART_VERSION: shown} == PIXELS_OF_VERSION
+
+
+def test_what_is_sent_is_the_same_chart_at_two_thirds() -> None:
+    drawn = picture()
+    whole = Image.open(BytesIO(draw(drawn))).resize(SENT_PX, Image.Resampling.LANCZOS)
+
+    sent = pixels(draw_to_send(drawn))
+
+    assert sent.shape == (720, 1280, 3)
+    assert np.abs(sent.astype(int) - np.asarray(whole).astype(int)).max() < 8
+    assert len(np.unique(sent)) <= 32
+    assert (sent[0, 0] == 255).all()
+
+
+def test_what_is_sent_is_the_same_after_any_other() -> None:
+    first = draw_to_send(picture())
+
+    draw(picture(seed=9))
+
+    assert draw_to_send(picture()) == first
 
 
 def test_threads_do_not_paint_over_each_other() -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from trading_assets.core.chart_blind import BLIND
 from trading_assets.core.chart_marks import PAGE, Candles, Scene, Shapes
 from trading_assets.core.chart_scene import MOST_OVERLAYS, MOST_STUDIES, compose
 from trading_assets.core.chart_studies import (
@@ -97,6 +98,7 @@ def extreme_pictures(draw: st.DrawFn) -> Picture:
 )
 def test_no_text_lies_on_another_or_on_the_data(drawn: Picture) -> None:
     assert_readable(compose(drawn))
+    assert_readable(compose(drawn, BLIND))
 
 
 @pytest.mark.parametrize("factor", [0.01, 100.0])

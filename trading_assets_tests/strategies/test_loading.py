@@ -247,7 +247,6 @@ def test_all_faults_of_a_file_come_at_once_in_the_order_of_its_lines(
         ["2:", "name:"],
         ["3:", "universe:"],
         ["4:", "analyst.kind:"],
-        ["4:", "analyst.rule:"],
         ["5:", "foo:"],
     ]
 
@@ -418,6 +417,14 @@ class TestJsonSchema:
         assert (
             schema["$defs"]["Execution"]["description"] == "Where and how orders are sent."
         )
+
+    def test_it_tells_what_inherited_keys_mean(self) -> None:
+        parts = json_schema()["$defs"]
+
+        for kind in ("LlmAnalyst", "PanelAnalyst"):
+            for name, own in parts[kind]["properties"].items():
+                assert own.get("description"), f"{kind}.{name}"
+        assert parts["PanelAnalyst"]["description"].startswith("Several turns")
 
     def test_a_rules_parameters_hold_where_it_is_named(self) -> None:
         days = {"type": "integer", "minimum": 2}

@@ -4,7 +4,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from trading_assets.strategies.spec import CAPS, StrategySpec, fingerprint
+from trading_assets.strategies.spec import (
+    CAPS,
+    Draw,
+    LlmAnalyst,
+    StrategySpec,
+    fingerprint,
+)
 
 MINIMAL: dict[str, Any] = {
     "name": "mine",
@@ -115,3 +121,56 @@ def test_a_cap_that_is_set_makes_another_book(cap: str) -> None:
 def test_a_fingerprint_is_the_same_for_ever() -> None:
     # From `printf %s '["a",1,"2020-01-02"]' | sha256sum`.
     assert fingerprint("a", 1, date(2020, 1, 2)) == "2fdb7fa276904d18"
+
+
+def asking(**told: Any) -> dict[str, Any]:
+    return {"analyst": {"kind": "llm", "model": "openai/gpt-6-luna"} | told}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"model": "gpt-6-luna"},
+        {"model": "google/gemini-3"},
+        {"model": "openai/two words"},
+        {"fallback": ["openai/gpt-6-luna"]},
+        {"fallback": ["openai/a", "openai/a"]},
+        {"effort": "max"},
+        {"max_tokens": 255},
+        {"samples": 0},
+        {"samples": 16},
+        {"samples": 2.0},
+        {"blind": "yes"},
+        {"sees": []},
+        {"sees": ["charts", "charts"]},
+        {"sees": ["news"]},
+        {"table_bars": 4},
+        {"prompts": ""},
+        {"concurrency": 0},
+        {"timeout_seconds": 0},
+        {"budget": {"run_usd": -1}},
+        {"budget": {"week_usd": 1}},
+        {"cutoff": 2026},
+        {"cutoff": "June 2026"},
+        {"debate": True},
+        {"kind": "panel", "debate": "no"},
+    ],
+)
+def test_an_analyst_that_can_not_be_asked_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        spec(**asking(**told))
+
+
+def test_a_model_is_enough_and_is_asked_blind() -> None:
+    analyst = spec(**asking()).analyst
+
+    assert isinstance(analyst, LlmAnalyst)
+    assert analyst.blind
+    assert analyst.models == ("openai/gpt-6-luna",)
+
+
+def test_charts_are_drawn_every_session_for_who_looks_at_them() -> None:
+    assert spec(**asking()).draw is Draw.ALL
+    assert spec(**asking(kind="panel")).draw is Draw.ALL
+    assert spec(**asking(sees=["table"])).draw is Draw.CURRENT
+    assert spec(**asking(), charts={"draw": "none"}).draw is Draw.NONE
