@@ -176,6 +176,8 @@ class Answer:
         cost_usd: Of all attempts; 0 when it was *is_recorded*.
         latency_seconds: From the first attempt to the last byte.
         is_recorded: Whether it was in the ledger already, and nobody was asked.
+        recorded_cost_usd: What it cost when it was asked; the same however often it is
+            read again.
     """
 
     call_id: str
@@ -189,3 +191,4 @@ class Answer:
     cost_usd: float
     latency_seconds: float
     is_recorded: bool
+    recorded_cost_usd: float = 0.0

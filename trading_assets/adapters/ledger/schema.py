@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0006")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -311,6 +311,119 @@ NOTICES = sa.Table(
 """What people were told, and what was held back because they had just been told."""
 
 sa.Index(None, NOTICES.c.topic, NOTICES.c.seq)
+
+ANALYST_TEXTS = sa.Table(
+    "analyst_texts",
+    METADATA,
+    sa.Column("sha256", sa.String, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+)
+"""What models were told and asked, each text once, by its hash."""
+
+
+def _text_hash(name: str) -> sa.Column[str]:
+    key = sa.ForeignKey("analyst_texts.sha256", name=f"fk_analyst_calls_{name}")
+    return sa.Column(name, sa.String, key, nullable=False)
+
+
+ANALYST_CALLS = sa.Table(
+    "analyst_calls",
+    METADATA,
+    sa.Column("call_id", sa.String, primary_key=True),
+    sa.Column("question_key", sa.String, nullable=False),
+    sa.Column("number", Whole, nullable=False),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("symbol", sa.String, nullable=False),
+    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("parents", sa.Text, nullable=False),
+    sa.Column("prompt_version", sa.String, nullable=False),
+    sa.Column("table_hash", sa.String, nullable=False),
+    sa.Column("is_blind", sa.Boolean, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    _text_hash("system_hash"),
+    _text_hash("shared_hash"),
+    _text_hash("task_hash"),
+    _text_hash("schema_hash"),
+    sa.Column("schema_name", sa.String, nullable=False),
+    sa.Column("image_hashes", sa.Text, nullable=False),
+    sa.Column("effort", sa.String, nullable=False),
+    sa.Column("max_tokens", Whole, nullable=False),
+    sa.Column("sample", Whole, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("outcome", sa.String, nullable=True),
+    sa.Column("text", sa.Text, nullable=True),
+    sa.Column("reason", sa.Text, nullable=True),
+    sa.Column("model_asked", sa.String, nullable=True),
+    sa.Column("model_answered", sa.String, nullable=True),
+    sa.Column("input_tokens", Whole, nullable=True),
+    sa.Column("cache_read_tokens", Whole, nullable=True),
+    sa.Column("cache_write_tokens", Whole, nullable=True),
+    sa.Column("output_tokens", Whole, nullable=True),
+    sa.Column("cost_usd", Number, nullable=True),
+    sa.Column("price_version", sa.String, nullable=True),
+    sa.Column("latency_seconds", Number, nullable=True),
+    sa.Column("answered_at", Instant, nullable=True),
+    sa.UniqueConstraint(
+        "question_key", "number", name="uq_analyst_calls_question_key_number"
+    ),
+)
+"""Every time that a question was put to models, numbered from 1 for each question.
+
+`model` is who was asked first and `model_asked` whom the answer is from. Without an outcome
+the call was never finished. Texts lie in `analyst_texts`; `shared_hash` is that of a JSON
+list of texts and of pictures by label and hash.
+"""
+
+sa.Index(None, ANALYST_CALLS.c.strategy, ANALYST_CALLS.c.session, ANALYST_CALLS.c.symbol)
+
+ANALYST_ATTEMPTS = sa.Table(
+    "analyst_attempts",
+    METADATA,
+    sa.Column(
+        "call_id",
+        sa.String,
+        sa.ForeignKey("analyst_calls.call_id", name="fk_analyst_attempts_analyst_calls"),
+        primary_key=True,
+    ),
+    sa.Column("number", Whole, primary_key=True, autoincrement=False),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("key_id", sa.String, nullable=False),
+    sa.Column("is_schema_sent", sa.Boolean, nullable=False),
+    sa.Column("estimated_usd", Number, nullable=False),
+    sa.Column("charged_usd", Number, nullable=False),
+    sa.Column("is_charge_estimated", sa.Boolean, nullable=False),
+    sa.Column("price_version", sa.String, nullable=False),
+    sa.Column("asked_at", Instant, nullable=False),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("status", Whole, nullable=True),
+    sa.Column("request_id", sa.String, nullable=True),
+    sa.Column("rate_limits", sa.Text, nullable=True),
+    sa.Column("input_tokens", Whole, nullable=True),
+    sa.Column("cache_read_tokens", Whole, nullable=True),
+    sa.Column("cache_write_tokens", Whole, nullable=True),
+    sa.Column("output_tokens", Whole, nullable=True),
+    sa.Column("latency_seconds", Number, nullable=True),
+    sa.Column("reply", sa.LargeBinary, nullable=True),
+    sa.Column("error", sa.Text, nullable=True),
+    sa.Column("settled_at", Instant, nullable=True),
+)
+"""Every request to a model, written before it is sent and completed after it, from 1.
+
+One that was never settled is `ambiguous_billed` from the beginning. `charged_usd` is what
+counts against budgets: the estimate, until the cost is known. `reply` is gzipped.
+"""
+
+sa.Index(
+    None,
+    *(
+        ANALYST_ATTEMPTS.c[name]
+        for name in ("strategy", "asked_at", "run_id", "charged_usd")
+    ),
+)
 
 ANALYST_OPINIONS = sa.Table(
     "analyst_opinions",

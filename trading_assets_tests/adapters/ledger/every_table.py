@@ -51,5 +51,6 @@ def _value(column: sa.Column[Any], number: int) -> Any:
         "Whole": number * 3_000_000_019,
         "Number": number / 3,
         "Instant": AT + timedelta(seconds=number),
+        "LargeBinary": bytes([number, 0, 255]) * number,
     }
     return values.get(type(column.type).__name__, f"{number}: é, 'a' and\na second line")

@@ -1,0 +1,445 @@
+"""Every question to a model, every request it took, and what that cost.
+
+An attempt is on the disk with its estimated cost before it is sent, so whoever is killed
+in between leaves one that is ambiguous, and that budgets count. What came of it follows in
+the next transaction. Nothing is ever deleted.
+"""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict, fields
+from datetime import UTC, date, datetime
+from typing import Any, override
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from trading_assets.adapters.ledger.engine import LedgerPart
+from trading_assets.adapters.ledger.group_commits import GroupCommits
+from trading_assets.adapters.ledger.question_locks import QuestionLocks
+from trading_assets.adapters.ledger.schema import (
+    ANALYST_ATTEMPTS,
+    ANALYST_CALLS,
+    ANALYST_TEXTS,
+)
+from trading_assets.errors import BudgetSpent, DataMissing
+from trading_assets.models.call import (
+    HEARD,
+    Attempt,
+    Ending,
+    RecordedAttempt,
+    RecordedCall,
+    Settlement,
+)
+from trading_assets.models.question import Answer, Errand, Image, Outcome, Question, Usage
+from trading_assets.strategies.spec import Budget
+
+TOKENS = tuple(field.name for field in fields(Usage))
+ID_LENGTH = 24
+ONE_AT_A_TIME = sa.text(
+    "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/calls', 0))"
+)
+"""For PostgreSQL: who adds up what is spent must see what others have just reserved."""
+
+
+class CallBook(LedgerPart):
+    """Calls and attempts, in SQLite or PostgreSQL.
+
+    Writing returns at once. A `begin` or a `reserve` whose result is there is on the disk;
+    a `settle` or an `end` gets there within moments, before any later write, and with
+    `flush` at the latest.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._commits = GroupCommits(engine, _take_turns)
+        self._locks = QuestionLocks(engine)
+        self._fault: BaseException | None = None
+
+    @override
+    def close(self) -> None:
+        self._commits.close()
+        self._locks.close()
+        super().close()
+
+    def flush(self) -> Future[None]:
+        """Have everything on the disk that was written so far.
+
+        It fails with what has kept a `settle` or an `end` from getting there.
+        """
+        return self._commits.submit(self._raise_fault)
+
+    def take(self, question_key: str) -> bool:
+        """Be the only one to ask; False if somebody is asking already, in any process."""
+        return self._locks.take(question_key)
+
+    def give_back(self, question_key: str) -> None:
+        """Let others ask; what was not taken may be given back too."""
+        self._locks.give_back(question_key)
+
+    def recorded(self, question_key: str, since: datetime | None = None) -> Answer | None:
+        """What was last heard in answer to a question; None if nothing was.
+
+        Args:
+            question_key: Of the question.
+            since: Only what was asked at this instant or later; None for ever.
+        """
+        known = (
+            sa.select(ANALYST_CALLS)
+            .where(
+                ANALYST_CALLS.c.question_key == question_key,
+                ANALYST_CALLS.c.outcome.in_(HEARD),
+                *([] if since is None else [ANALYST_CALLS.c.asked_at >= since]),
+            )
+            .order_by(ANALYST_CALLS.c.number.desc())
+            .limit(1)
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(known).one_or_none()
+        return None if row is None else _answer(row)
+
+    def begin(
+        self, question: Question, errand: Errand, attempt: Attempt, budget: Budget
+    ) -> Future[str]:
+        """Record that a question is put to models, with its first attempt; its call id.
+
+        Raises:
+            BudgetSpent: As `reserve` does.
+        """
+        return self._commits.submit(
+            lambda it: _begin(it, question, errand, attempt, budget)
+        )
+
+    def reserve(
+        self, call_id: str, errand: Errand, attempt: Attempt, budget: Budget
+    ) -> Future[str]:
+        """Commit an attempt that is about to be sent, and set its cost aside; *call_id*.
+
+        Raises:
+            BudgetSpent: If it could cost more than a limit of *budget* has left; nothing
+                is recorded then. It is raised where the result is waited for.
+        """
+        return self._commits.submit(
+            lambda it: _reserve(it, call_id, errand, attempt, budget)
+        )
+
+    def settle(self, call_id: str, number: int, told: Settlement) -> Future[None]:
+        """Record what became of an attempt."""
+        return self._later(lambda it: _settle(it, call_id, number, told))
+
+    def end(self, call_id: str, ending: Ending) -> Future[None]:
+        """Record how a call ended."""
+        return self._later(lambda it: _end(it, call_id, ending))
+
+    def _later(self, write: Callable[[sa.Connection], None]) -> Future[None]:
+        """Have *write* done by somebody who does not wait for it."""
+        done = self._commits.submit(write, is_urgent=False)
+        done.add_done_callback(self._note_fault)
+        return done
+
+    def _note_fault(self, done: Future[None]) -> None:
+        self._fault = self._fault or done.exception()
+
+    def _raise_fault(self, _connection: sa.Connection) -> None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+
+    def spent(
+        self, strategy: str, since: datetime | None = None, run_id: str | None = None
+    ) -> float:
+        """What a strategy's attempts cost, US dollars; by estimate where nobody knows.
+
+        Args:
+            strategy: Its name.
+            since: Only attempts of this instant or later; None for all.
+            run_id: Only those of this run; None for all.
+        """
+        where = [ANALYST_ATTEMPTS.c.strategy == strategy]
+        if since is not None:
+            where.append(ANALYST_ATTEMPTS.c.asked_at >= since)
+        if run_id is not None:
+            where.append(ANALYST_ATTEMPTS.c.run_id == run_id)
+        query = sa.select(sa.func.sum(ANALYST_ATTEMPTS.c.charged_usd)).where(*where)
+        with self._engine.connect() as connection:
+            return connection.scalar(query) or 0.0
+
+    def call(self, call_id: str) -> RecordedCall:
+        """A call with all its texts and attempts.
+
+        Raises:
+            DataMissing: If there is none of this id.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                sa.select(ANALYST_CALLS).where(ANALYST_CALLS.c.call_id == call_id)
+            ).one_or_none()
+            if row is None:
+                raise DataMissing(f"call {call_id}: the ledger has none of this id")
+            hashes = [row.system_hash, row.shared_hash, row.task_hash, row.schema_hash]
+            texts = {
+                text.sha256: text.text
+                for text in connection.execute(
+                    sa.select(ANALYST_TEXTS).where(ANALYST_TEXTS.c.sha256.in_(hashes))
+                )
+            }
+            attempts = connection.execute(
+                sa.select(ANALYST_ATTEMPTS)
+                .where(ANALYST_ATTEMPTS.c.call_id == call_id)
+                .order_by(ANALYST_ATTEMPTS.c.number)
+            ).all()
+        return _recorded_call(row, texts, tuple(_recorded_attempt(it) for it in attempts))
+
+    def call_ids(self, strategy: str, session: date, symbol: str) -> list[str]:
+        """Every call about a symbol in a session, in the order they were asked."""
+        query = (
+            sa.select(ANALYST_CALLS.c.call_id)
+            .where(
+                ANALYST_CALLS.c.strategy == strategy,
+                ANALYST_CALLS.c.session == session,
+                ANALYST_CALLS.c.symbol == symbol,
+            )
+            .order_by(ANALYST_CALLS.c.asked_at, ANALYST_CALLS.c.call_id)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.scalars(query))
+
+
+def shared_text(question: Question) -> str:
+    """What a question shares with others about one briefing: pictures by their hash."""
+    parts = [
+        [part.label, part.sha256] if isinstance(part, Image) else part
+        for part in question.shared
+    ]
+    return json.dumps(parts, ensure_ascii=False)
+
+
+def _take_turns(connection: sa.Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(ONE_AT_A_TIME)
+
+
+def _begin(
+    connection: sa.Connection,
+    question: Question,
+    errand: Errand,
+    attempt: Attempt,
+    budget: Budget,
+) -> str:
+    _require_funds(connection, errand, attempt, budget)
+    call_id = _add_call(connection, question, errand, attempt.asked_at)
+    return _add_attempt(connection, call_id, errand, attempt)
+
+
+def _add_call(
+    connection: sa.Connection, question: Question, errand: Errand, at: datetime
+) -> str:
+    key = question.key
+    last = connection.scalar(
+        sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
+            ANALYST_CALLS.c.question_key == key
+        )
+    )
+    number = (last or 0) + 1
+    texts = {
+        "system_hash": question.system,
+        "shared_hash": shared_text(question),
+        "task_hash": question.task,
+        "schema_hash": question.schema,
+    }
+    hashes = {name: _sha256(text) for name, text in texts.items()}
+    _keep_texts(connection, {hashes[name]: text for name, text in texts.items()})
+    values = {
+        **asdict(errand),
+        **hashes,
+        "call_id": f"{key[:ID_LENGTH]}-{number}",
+        "question_key": key,
+        "number": number,
+        "parents": json.dumps(errand.parents),
+        "model": question.model,
+        "schema_name": question.schema_name,
+        "image_hashes": json.dumps([image.sha256 for image in question.images]),
+        "effort": question.effort.value,
+        "max_tokens": question.max_tokens,
+        "sample": question.sample,
+        "asked_at": at,
+    }
+    connection.execute(sa.insert(ANALYST_CALLS), values)
+    return values["call_id"]
+
+
+def _keep_texts(connection: sa.Connection, texts: dict[str, str]) -> None:
+    rows = [{"sha256": sha256, "text": text} for sha256, text in texts.items()]
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(ANALYST_TEXTS).on_conflict_do_nothing(), rows)
+
+
+def _reserve(
+    connection: sa.Connection,
+    call_id: str,
+    errand: Errand,
+    attempt: Attempt,
+    budget: Budget,
+) -> str:
+    _require_funds(connection, errand, attempt, budget)
+    return _add_attempt(connection, call_id, errand, attempt)
+
+
+def _add_attempt(
+    connection: sa.Connection, call_id: str, errand: Errand, attempt: Attempt
+) -> str:
+    values = asdict(attempt) | {
+        "call_id": call_id,
+        "strategy": errand.strategy,
+        "run_id": errand.run_id,
+        "charged_usd": attempt.estimated_usd,
+        "is_charge_estimated": True,
+        "outcome": Outcome.AMBIGUOUS.value,
+    }
+    connection.execute(sa.insert(ANALYST_ATTEMPTS), values)
+    return call_id
+
+
+def _require_funds(
+    connection: sa.Connection, errand: Errand, attempt: Attempt, budget: Budget
+) -> None:
+    limits = (budget.run_usd, budget.day_usd, budget.strategy_usd)
+    if attempt.estimated_usd == 0 or all(limit is None for limit in limits):
+        return
+    charged = ANALYST_ATTEMPTS.c.charged_usd
+    midnight = attempt.asked_at.astimezone(UTC).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    spent = connection.execute(
+        sa.select(
+            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.run_id == errand.run_id),
+            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.asked_at >= midnight),
+            sa.func.sum(charged),
+        ).where(ANALYST_ATTEMPTS.c.strategy == errand.strategy)
+    ).one()
+    names = ("run", "day", "strategy")
+    for name, limit, sum_usd in zip(names, limits, spent, strict=True):
+        if limit is not None and (sum_usd or 0.0) + attempt.estimated_usd > limit:
+            raise BudgetSpent(
+                f"strategy {errand.strategy}: budget.{name}_usd is {limit:g}, "
+                f"{sum_usd or 0.0:.4f} of it is spent or set aside, and the next question "
+                f"to {attempt.model} could cost {attempt.estimated_usd:.4f}; it was not "
+                "asked"
+            )
+
+
+def _settle(connection: sa.Connection, call_id: str, number: int, told: Settlement) -> None:
+    values = {
+        "outcome": told.outcome.value,
+        "status": told.status,
+        "request_id": told.request_id,
+        "rate_limits": json.dumps(dict(told.rate_limits)),
+        "charged_usd": told.charged_usd,
+        "is_charge_estimated": told.is_charge_estimated,
+        "latency_seconds": told.latency_seconds,
+        "reply": gzip.compress(told.reply, compresslevel=3, mtime=0)
+        if told.reply
+        else None,
+        "error": told.error,
+        "settled_at": told.settled_at,
+        **({} if told.usage is None else asdict(told.usage)),
+    }
+    connection.execute(
+        sa.update(ANALYST_ATTEMPTS).where(
+            ANALYST_ATTEMPTS.c.call_id == call_id, ANALYST_ATTEMPTS.c.number == number
+        ),
+        values,
+    )
+
+
+def _end(connection: sa.Connection, call_id: str, ending: Ending) -> None:
+    values = asdict(ending) | asdict(ending.usage) | {"outcome": ending.outcome.value}
+    del values["usage"]
+    connection.execute(
+        sa.update(ANALYST_CALLS).where(ANALYST_CALLS.c.call_id == call_id), values
+    )
+
+
+def _answer(row: sa.Row[Any]) -> Answer:
+    return Answer(
+        call_id=row.call_id,
+        question_key=row.question_key,
+        outcome=Outcome(row.outcome),
+        text=row.text,
+        reason=row.reason,
+        model_asked=row.model_asked,
+        model_answered=row.model_answered,
+        usage=_usage(row),
+        cost_usd=0.0,
+        latency_seconds=row.latency_seconds,
+        is_recorded=True,
+        recorded_cost_usd=row.cost_usd,
+    )
+
+
+def _recorded_call(
+    row: sa.Row[Any], texts: dict[str, str], attempts: tuple[RecordedAttempt, ...]
+) -> RecordedCall:
+    own = row._mapping  # noqa: SLF001 - its public name
+    same = [field.name for field in fields(RecordedCall) if field.name in own]
+    shared = json.loads(texts[row.shared_hash])
+    return RecordedCall(
+        **{name: own[name] for name in same if name != "parents"},
+        parents=tuple(json.loads(row.parents)),
+        system=texts[row.system_hash],
+        shared=tuple(it if isinstance(it, str) else (it[0], it[1]) for it in shared),
+        task=texts[row.task_hash],
+        schema=texts[row.schema_hash],
+        ending=None if row.outcome is None else _ending(row),
+        attempts=attempts,
+    )
+
+
+def _ending(row: sa.Row[Any]) -> Ending:
+    return Ending(
+        outcome=Outcome(row.outcome),
+        text=row.text,
+        reason=row.reason,
+        model_asked=row.model_asked,
+        model_answered=row.model_answered,
+        usage=_usage(row),
+        cost_usd=row.cost_usd,
+        price_version=row.price_version,
+        latency_seconds=row.latency_seconds,
+        answered_at=row.answered_at,
+    )
+
+
+def _recorded_attempt(row: sa.Row[Any]) -> RecordedAttempt:
+    own = row._mapping  # noqa: SLF001 - its public name
+    attempt = Attempt(**{field.name: own[field.name] for field in fields(Attempt)})
+    return RecordedAttempt(
+        attempt=attempt, settlement=None if row.settled_at is None else _settlement(row)
+    )
+
+
+def _settlement(row: sa.Row[Any]) -> Settlement:
+    return Settlement(
+        outcome=Outcome(row.outcome),
+        status=row.status,
+        request_id=row.request_id,
+        rate_limits=json.loads(row.rate_limits),
+        usage=None if row.input_tokens is None else _usage(row),
+        charged_usd=row.charged_usd,
+        is_charge_estimated=row.is_charge_estimated,
+        latency_seconds=row.latency_seconds,
+        reply=b"" if row.reply is None else gzip.decompress(row.reply),
+        error=row.error,
+        settled_at=row.settled_at,
+    )
+
+
+def _usage(row: sa.Row[Any]) -> Usage:
+    return Usage(**{name: row._mapping[name] for name in TOKENS})  # noqa: SLF001 - its public name
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Asking language models: three protocols behind one gateway that counts and remembers."""
