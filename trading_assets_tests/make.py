@@ -126,7 +126,11 @@ def make_signals(said: Iterable[Said], *, first: date = FIRST) -> pd.DataFrame:
             "prompt_version": "",
             "call_id": "",
             "cost_usd": 0.0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "latency_seconds": 0.0,
             "is_abstention": it.action is None,
+            "is_out_of_sample": True,
             "inputs_hash": "",
         }
         for it in listed
@@ -174,7 +178,11 @@ def make_signal(**changes: Any) -> Signal:
         "prompt_version": "p1",
         "call_id": "call-1",
         "cost_usd": 0.01,
+        "input_tokens": 4000,
+        "output_tokens": 500,
+        "latency_seconds": 2.5,
         "is_abstention": False,
+        "is_out_of_sample": True,
         "inputs_hash": "0123",
     }
     return Signal.model_validate({**plain, **changes})

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from trading_assets.adapters.analysts.rules import analyst_of
+from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.bars import bars_asset

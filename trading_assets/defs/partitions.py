@@ -118,6 +118,14 @@ class Requested:
         keys = {(session, ""): session.isoformat() for session in sessions}
         return cls(keys, tuple(sessions), ())
 
+    def of_rows(self, rows: pd.DataFrame) -> "Requested":
+        """Those partitions that have a row, none of whose sessions need be whole."""
+        found = list(zip(rows["session"].dt.date, map(str, rows["symbol"]), strict=True))
+        keys = {place: self.keys[place] for place in found}
+        sessions = tuple(sorted({session for session, _ in found}))
+        symbols = tuple(sorted({symbol for _, symbol in found}))
+        return Requested(keys, sessions, symbols)
+
     @property
     def first(self) -> date:
         """The earliest session."""

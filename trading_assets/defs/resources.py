@@ -5,7 +5,8 @@ With no environment at all everything is simulated and lies under ``./.trading``
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -32,6 +33,7 @@ from trading_assets.strategies.loading import PACKAGED
 from trading_assets.strategies.spec import StrategySpec
 
 if TYPE_CHECKING:
+    from trading_assets.adapters.analysts.desk import ModelDesk
     from trading_assets.adapters.ibkr.gateway import GatewaySettings
     from trading_assets.adapters.ibkr.visits import IbkrVisits
     from trading_assets.core.agreement import Split
@@ -46,6 +48,7 @@ CLIENT_ID = 1
 HIGHEST_PORT = 65535
 QUIET_MINUTES = 15.0
 FLAGS = {"yes": True, "no": False}
+MODEL_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "COMPATIBLE_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,31 @@ class IbkrPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelPlaces:
+    """Where models are asked; empty is their provider's own place.
+
+    Attributes:
+        anthropic_base_url: ``ANTHROPIC_BASE_URL``.
+        openai_base_url: ``OPENAI_BASE_URL``.
+        compatible_base_url: ``COMPATIBLE_BASE_URL``, of a server that speaks Chat
+            Completions; without it, that is ``OPENAI_BASE_URL``.
+    """
+
+    anthropic_base_url: str = ""
+    openai_base_url: str = ""
+    compatible_base_url: str = ""
+
+    @classmethod
+    def from_environment(cls, given: Mapping[str, str]) -> "ModelPlaces":
+        """What *given* says."""
+        return cls(
+            anthropic_base_url=given.get("ANTHROPIC_BASE_URL") or "",
+            openai_base_url=given.get("OPENAI_BASE_URL") or "",
+            compatible_base_url=given.get("COMPATIBLE_BASE_URL") or "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Where we run: each field is an environment variable of ``.env.example``.
 
@@ -117,6 +145,7 @@ class Settings:
         ledger: ``TRADING_LEDGER``, a SQLite file or a PostgreSQL URL.
         charts: ``TRADING_CHARTS``, a folder.
         ibkr: ``IBKR_…``; used by what asks Interactive Brokers for something.
+        models: ``…_BASE_URL``; used by analysts that ask models.
     """
 
     home: Path
@@ -128,6 +157,7 @@ class Settings:
     ledger: str
     charts: Path
     ibkr: IbkrPlace
+    models: ModelPlaces
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -154,6 +184,7 @@ class Settings:
             ledger=_ledger(home, given.get("TRADING_LEDGER") or "ledger.db"),
             charts=home / (given.get("TRADING_CHARTS") or "charts"),
             ibkr=IbkrPlace.from_environment(given),
+            models=ModelPlaces.from_environment(given),
         )
 
     @property
@@ -354,6 +385,48 @@ class ChartStoreResource(dg.ConfigurableResource[ChartStore]):
         return FileChartStore(Path(self.folder))
 
 
+class AnalystsResource(dg.ConfigurableResource["ModelDesk"]):
+    """Who puts questions to models: Anthropic, OpenAI, and servers that speak like it.
+
+    Keys are secrets: they come from ``ANTHROPIC_API_KEY``, ``OPENAI_API_KEY`` and
+    ``COMPATIBLE_API_KEY`` in the environment of the process that asks, and are no field
+    that the UI would show.
+    """
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+    charts: str = Field(description="Where the pictures lie, those that are sent as well.")
+    anthropic_base_url: str = Field(default="", description="Empty for Anthropic itself.")
+    openai_base_url: str = Field(default="", description="Empty for OpenAI itself.")
+    compatible_base_url: str = Field(
+        default="", description="Of a server that speaks Chat Completions."
+    )
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> "Iterator[ModelDesk]":
+        """Give a run its desk, and put everything away after it."""
+        del context
+        with closing(self.opened()) as desk:
+            yield desk
+
+    def opened(self) -> "ModelDesk":
+        """A desk; whoever takes it closes it."""
+        from trading_assets.adapters.analysts.desk import ModelDesk  # noqa: PLC0415 - only when used
+        from trading_assets.adapters.chart_store.filesystem import (  # noqa: PLC0415 - as above
+            FileChartStore,
+        )
+        from trading_assets.adapters.models.access import accesses  # noqa: PLC0415 - as above
+
+        urls = {
+            "ANTHROPIC_BASE_URL": self.anthropic_base_url,
+            "OPENAI_BASE_URL": self.openai_base_url,
+            "COMPATIBLE_BASE_URL": self.compatible_base_url,
+        }
+        keys = {name: os.environ.get(name, "") for name in MODEL_KEYS}
+        return ModelDesk.open(
+            self.ledger, accesses(keys | urls), FileChartStore(Path(self.charts))
+        )
+
+
 class AccountsResource(dg.ConfigurableResource[BrokerAccounts]):
     """What Interactive Brokers says of accounts, kept in the ledger."""
 
@@ -452,8 +525,20 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "brokers": brokers_resource(settings),
         "accounts": accounts_resource(settings),
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
+        "analysts": analysts_resource(settings),
         "notifier": NotifierResource(ledger=settings.ledger),
     }
+
+
+def analysts_resource(settings: Settings) -> AnalystsResource:
+    """Who asks models, as *settings* say where they are."""
+    return AnalystsResource(
+        ledger=settings.ledger,
+        charts=str(settings.charts),
+        anthropic_base_url=settings.models.anthropic_base_url,
+        openai_base_url=settings.models.openai_base_url,
+        compatible_base_url=settings.models.compatible_base_url,
+    )
 
 
 def accounts_resource(settings: Settings) -> AccountsResource:

@@ -3,11 +3,19 @@
 import dagster as dg
 import pandas as pd
 
-from trading_assets.adapters.analysts.port import Briefings
+from trading_assets.adapters.analysts.port import (
+    NOBODY,
+    Analyst,
+    Asking,
+    Briefings,
+    Opined,
+)
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.panel import Panel
-from trading_assets.core.views import Views, views_of
+from trading_assets.core.views import views_of
 from trading_assets.defs.coverage import (
+    WAIT_SECONDS,
+    WAIT_TRIES,
     bars_told,
     covered,
     replace_if_same,
@@ -17,6 +25,7 @@ from trading_assets.defs.coverage import (
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, looking_back
 from trading_assets.defs.telling import check, tell
+from trading_assets.errors import ModelUnavailable, TradingAssetsError
 from trading_assets.models.signal import Action
 from trading_assets.models.tables import BARS, CORPORATE_ACTIONS, INDICATORS, SIGNALS
 from trading_assets.strategies.spec import fingerprint
@@ -35,10 +44,32 @@ TOLD = {
 }
 """Of the last session of a range, which the asset's page shows."""
 
+COST_OF_EACH = {
+    "cost USD": "cost_usd",
+    "input tokens": "input_tokens",
+    "output tokens": "output_tokens",
+    "seconds of models": "latency_seconds",
+}
+"""Of every session of a range that models were asked about: the UI plots it."""
+
+
+REFRESH = "refresh"
+"""Of a step's configuration: whether to ask models anew."""
+
+ASKING = {
+    REFRESH: dg.Field(
+        bool,
+        default_value=False,
+        description="Ask models anew, at full cost, about what there is an opinion of. "
+        "Sessions from which an order went to a real broker keep theirs.",
+    )
+}
+
 
 def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
     """The asset ``<s>/signals``."""
     key, analyst = lane.key("signals"), lane.analyst
+    asks = analyst.asks_models
 
     @dg.asset(
         name="signals",
@@ -60,6 +91,8 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                 description="Stop below entry below target for BUY, mirrored for SELL.",
             )
         ],
+        required_resource_keys={"warehouse", *(["analysts"] if asks else [])},
+        config_schema=ASKING if asks else None,
         code_version=fingerprint(analyst.version_hash),
         description=f"BUY, SELL or HOLD of each symbol, by {analyst.name}. "
         "An opinion, not an order.",
@@ -67,10 +100,10 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
         kinds={"python", "duckdb"},
         owners=OWNERS,
     )
-    def signals(
-        context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
-    ) -> dg.MaterializeResult:
+    def signals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         requested = Requested.of(context)
+        warehouse: Warehouse = context.resources.warehouse
+        asking = _asking(context) if asks else NOBODY
         with waiting(requested, market.current()):
             with warehouse.snapshot():
                 window = market.window(requested.first, requested.last, analyst.bars - 1)
@@ -82,16 +115,18 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                     asset="indicators",
                     version=market.indicators_version,
                 )
-                views = _views(lane, warehouse, requested)
-            rows = requested.only(analyst.signals(Briefings(lane.name, views)))
+                briefings = briefings_of(lane, warehouse, requested)
+            opined = analyst.signals(briefings, asking)
+            rows = requested.only(opined.rows)
+            done = requested if opined.stopped_by is None else requested.of_rows(rows)
             replace_if_same(
                 warehouse,
                 requested.symbols,
                 window,
                 as_read,
-                Replacement(SIGNALS, requested.frame(strategy=lane.name), rows),
+                Replacement(SIGNALS, done.frame(strategy=lane.name), rows),
                 covered(
-                    requested,
+                    done,
                     rows,
                     asset="signals",
                     strategy=lane.name,
@@ -99,27 +134,97 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
                     version=analyst.version_hash,
                 ),
             )
-        tell(context, requested, rows, TOLD_OF_EACH)
+        _tell_of_older(context, lane, opined)
+        if opined.stopped_by is not None:
+            _materialize(context, lane, done, rows)
+            raise _stopped(opined.stopped_by, done, requested)
+        tell(context, requested, rows, _told_of_each(analyst))
         is_last = rows["session"] == pd.Timestamp(requested.last)
         tell(context, requested, rows[is_last], TOLD)
         actions = rows["action"].value_counts()
         counts = {each.value: int(actions.get(each.value, 0)) for each in Action}
         counts["abstained"] = int(rows["is_abstention"].sum())
         return dg.MaterializeResult(
-            check_results=[check("levels", _out_of_order(rows), metadata=counts)]
+            metadata=_asked(analyst, opined, rows),
+            check_results=[check("levels", _out_of_order(rows), metadata=counts)],
         )
 
     return signals
 
 
-def _views(lane: Lane, warehouse: Warehouse, requested: Requested) -> Views:
+def briefings_of(lane: Lane, warehouse: Warehouse, requested: Requested) -> Briefings:
+    """What the analyst of *lane* is shown of the sessions and symbols *requested*."""
     symbols, first, last = requested.symbols, requested.first, requested.last
     bars = warehouse.window(BARS, symbols, first, last, before=lane.analyst.bars - 1)
     actions = warehouse.read(CORPORATE_ACTIONS, {"symbol": symbols})
     indicators = warehouse.read(
         INDICATORS, {"symbol": symbols, "session": Between(first, last)}
     )
-    return views_of(Panel.of(bars, actions), indicators, first, last)
+    panel = Panel.of(bars, actions)
+    return Briefings(
+        strategy=lane.name,
+        views=views_of(panel, indicators, first, last),
+        panel=panel,
+        sources=dict(zip(bars["symbol"], bars["source"], strict=True)),
+    )
+
+
+def _asking(context: dg.AssetExecutionContext) -> Asking:
+    """How the step of *context* asks models."""
+    config = context.op_execution_context.op_config
+    return Asking(context.resources.analysts, context.run_id, config[REFRESH])
+
+
+def _told_of_each(analyst: Analyst) -> dict[str, str]:
+    return TOLD_OF_EACH | (COST_OF_EACH if analyst.asks_models else {})
+
+
+def _asked(analyst: Analyst, opined: Opined, rows: pd.DataFrame) -> dict[str, int | float]:
+    """How many opinions were new, and what they cost; nothing where nobody is asked."""
+    if not analyst.asks_models:
+        return {}
+    return {
+        "opinions": len(rows),
+        "opinions already there": opined.kept,
+        "cost of all USD": float(rows["cost_usd"].sum()),
+    }
+
+
+def _tell_of_older(context: dg.AssetExecutionContext, lane: Lane, opined: Opined) -> None:
+    if opined.older:
+        context.log.warning(
+            "%d opinions are of another model, prompt or setting than today's, and stand: "
+            "trading-assets backfill --strategy %s --refresh asks anew",
+            opined.older,
+            lane.name,
+        )
+
+
+def _materialize(
+    context: dg.AssetExecutionContext, lane: Lane, done: Requested, rows: pd.DataFrame
+) -> None:
+    """Say of what is *done* that it is, though the step is about to fail."""
+    days = rows["session"].dt.date
+    for session, symbol, row in zip(
+        days, rows["symbol"], rows.to_dict("records"), strict=True
+    ):
+        told = {name: float(row[column]) for name, column in COST_OF_EACH.items()}
+        context.log_event(
+            dg.AssetMaterialization(
+                lane.key("signals"),
+                partition=done.keys[session, symbol],
+                metadata={"action": str(row["action"] or "abstains"), **told},
+            )
+        )
+
+
+def _stopped(why: TradingAssetsError, done: Requested, requested: Requested) -> Exception:
+    """What a step ends with that could not ask on: tried again only if that may help."""
+    left = len(requested.keys) - len(done.keys)
+    said = f"{len(done.keys)} partitions are made, {left} are left: {why}"
+    if isinstance(why, ModelUnavailable):
+        return dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS)
+    return dg.Failure(said, allow_retries=False)
 
 
 def _out_of_order(rows: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,12 @@ class Signal(Value):
         risk_reward: (target - entry) / (entry - stop), signs kept; None without both.
         analyst: Kind and rule, such as ``rules:sma_cross``.
         call_id: The model call it came from; empty for arithmetic.
+        cost_usd: Of all calls that led to it, when they were made.
+        input_tokens: Of all those calls, those from the provider's cache included.
+        output_tokens: Of all those calls.
+        latency_seconds: Of all those calls, one after the other.
+        is_out_of_sample: Whether it is later than what the model can have read; None when
+            that is not known. Arithmetic has read nothing.
         inputs_hash: Of what the analyst was shown, and of the analyst.
     """
 
@@ -56,5 +62,9 @@ class Signal(Value):
     prompt_version: str
     call_id: str
     cost_usd: float = Field(ge=0)
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    latency_seconds: float = Field(default=0.0, ge=0)
     is_abstention: bool
+    is_out_of_sample: bool | None = None
     inputs_hash: str

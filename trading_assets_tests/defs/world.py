@@ -99,6 +99,7 @@ class World:
     Attributes:
         count: Sessions that the market has bars of, from `MARKET_START` on.
         now: The clock of steps; None for the real one.
+        models_at: Where models of ``anthropic/`` are.
     """
 
     home: Path
@@ -106,6 +107,7 @@ class World:
     resources: Mapping[str, Any] = field(default_factory=dict)
     market_start: date = MARKET_START
     now: Callable[[], datetime] | None = None
+    models_at: str = ""
 
     @classmethod
     def made(
@@ -186,6 +188,7 @@ class World:
             "TRADING_STRATEGIES": str(self.home / "strategies"),
             "TRADING_MARKET_DATA": f"csv:{self.home / 'market'}",
             "TRADING_MARKET_START": self.market_start.isoformat(),
+            "ANTHROPIC_BASE_URL": self.models_at,
         }
 
     @property
@@ -287,6 +290,7 @@ class World:
         last: date,
         symbols: Sequence[str] = (),
         assets: Sequence[str] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Run a job over a range, to whatever end."""
         suffixes = (f"|{symbols[0]}", f"|{symbols[-1]}") if symbols else ("", "")
@@ -298,7 +302,7 @@ class World:
                     RANGE_START: f"{first}{suffixes[0]}",
                     RANGE_END: f"{last}{suffixes[1]}",
                 },
-                run_config=QUIET,
+                run_config={**QUIET, **(config or {})},
                 asset_selection=keys,
                 raise_on_error=False,
             )

@@ -9,7 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trading_assets.adapters.analysts.port import Analyst, Briefings
+from trading_assets.adapters.analysts.port import (
+    NOBODY,
+    Analyst,
+    Asking,
+    Briefings,
+    Estimate,
+    Opined,
+)
 from trading_assets.core.opinions import Opinions, confidence_of
 from trading_assets.core.panel import FIELDS
 from trading_assets.core.rule_modules import registered, rules_of
@@ -20,6 +27,7 @@ from trading_assets.models.signal import Action
 from trading_assets.models.tables import SIGNALS
 from trading_assets.strategies.faults import Fault
 from trading_assets.strategies.loading import LoadedStrategy
+from trading_assets.strategies.spec import RulesAnalyst as RulesSpec
 from trading_assets.strategies.spec import fingerprint
 
 ACTIONS = np.array([Action.SELL.value, Action.HOLD.value, Action.BUY.value], dtype=object)
@@ -60,8 +68,14 @@ class RulesAnalyst(Analyst):
     def needs_charts(self) -> bool:
         return False
 
+    @property
     @override
-    def signals(self, briefings: Briefings) -> pd.DataFrame:
+    def asks_models(self) -> bool:
+        return False
+
+    @override
+    def signals(self, briefings: Briefings, asking: Asking = NOBODY) -> Opined:
+        del asking  # it asks nobody
         views = briefings.views.seeing(self.indicators, self.bars)
         opinions = self.rule.opinions(views)
         actions = ACTIONS[opinions.action + 1]
@@ -83,20 +97,29 @@ class RulesAnalyst(Analyst):
             "prompt_version": "",
             "call_id": "",
             "cost_usd": 0.0,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "latency_seconds": 0.0,
             "is_abstention": opinions.abstains,
+            "is_out_of_sample": True,
             "inputs_hash": list(_hashes(views, self.version_hash)),
         }
-        return SIGNALS.conform(pd.DataFrame(columns, index=range(len(views))))
+        frame = pd.DataFrame(columns, index=range(len(views)))
+        return Opined(SIGNALS.conform(frame))
+
+    @override
+    def estimate(self, briefings: Briefings, asking: Asking = NOBODY) -> Estimate:
+        del briefings, asking
+        return Estimate(partitions=0, questions=0, expected_usd=0.0, most_usd=0.0)
 
 
-def analyst_of(strategy: LoadedStrategy) -> Analyst:
-    """The analyst that *strategy* asks.
+def rules_analyst_of(strategy: LoadedStrategy, asked: RulesSpec) -> RulesAnalyst:
+    """The rule that *strategy* asks.
 
     Raises:
         InvalidStrategy: If its rule is not to be found, or doesn't take its parameters; the
             message names file, line and key of every fault.
     """
-    asked = strategy.spec.analyst
     folder, key = strategy.path.parent, "module"
     try:
         rules_of(asked.module, folder)

@@ -22,7 +22,7 @@ class AnalystContract:
 
     @pytest.fixture
     def signals(self, analyst: Analyst, views: Views) -> pd.DataFrame:
-        return analyst.signals(Briefings("mine", views))
+        return analyst.signals(Briefings("mine", views)).rows
 
     def test_there_is_one_row_per_briefing_in_their_order(
         self, signals: pd.DataFrame, views: Views
@@ -44,7 +44,7 @@ class AnalystContract:
         self, analyst: Analyst, views: Views, signals: pd.DataFrame
     ) -> None:
         for row in range(len(views)):
-            alone = analyst.signals(Briefings("mine", views.take(np.array([row]))))
+            alone = analyst.signals(Briefings("mine", views.take(np.array([row])))).rows
             pd.testing.assert_frame_equal(
                 alone, signals.iloc[[row]].reset_index(drop=True), check_exact=True
             )
@@ -71,4 +71,4 @@ class AnalystContract:
     def test_no_briefings_give_no_signals(self, analyst: Analyst, views: Views) -> None:
         nobody = views.take(np.array([], dtype=int))
 
-        assert len(analyst.signals(Briefings("mine", nobody))) == 0
+        assert len(analyst.signals(Briefings("mine", nobody)).rows) == 0

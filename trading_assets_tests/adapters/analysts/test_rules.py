@@ -4,8 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.adapters.analysts.port import Analyst, Briefings
-from trading_assets.adapters.analysts.rules import RulesAnalyst, analyst_of
+from trading_assets.adapters.analysts.rules import RulesAnalyst
 from trading_assets.core.indicators import indicator_of
 from trading_assets.core.rule_modules import registered, rules_of
 from trading_assets.core.views import Views, views_of
@@ -31,7 +32,7 @@ def rules_analyst(rule: str, **parameters: object) -> RulesAnalyst:
 
 def asked(rule: str, close: float, columns: dict[str, list[float]]) -> dict[str, Any]:
     views = make_views([close], columns)
-    return rules_analyst(rule).signals(Briefings("mine", views)).iloc[0].to_dict()
+    return rules_analyst(rule).signals(Briefings("mine", views)).rows.iloc[0].to_dict()
 
 
 def written(folder: Path, rule: str, *lines: str) -> Path:
@@ -149,7 +150,7 @@ class TestInputsHash:
         views = make_views([101.0], BREAKOUT)
 
         hashes = [
-            rules_analyst("breakout", stop_atr=stop).signals(Briefings("x", views))
+            rules_analyst("breakout", stop_atr=stop).signals(Briefings("x", views)).rows
             for stop in (2.5, 3.0)
         ]
 
@@ -237,7 +238,7 @@ class TestAnalystOf:
         path = written(tmp_path, "rising", "module: my_rules.py")
         views = make_views([3.0, 4.0, 2.0, 2.0])
 
-        signals = analyst_of(load_strategy(path)).signals(Briefings("mine", views))
+        signals = analyst_of(load_strategy(path)).signals(Briefings("mine", views)).rows
 
         assert signals["action"].tolist() == [None, "BUY", "SELL", "HOLD"]
         assert signals["reasoning"][0] == "Too few bars yet for a window of 2"

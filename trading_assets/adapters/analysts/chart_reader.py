@@ -1,0 +1,369 @@
+"""An analyst that asks models, which look at the charts and the numbers.
+
+What it has come to once is kept, and stands: whatever becomes of bars, prompts or the
+strategy's file, a signal that is made again is the same and costs nothing, until somebody
+asks anew. An opinion from which an order went to a real broker is never asked for again.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Self, override
+
+import numpy as np
+import pandas as pd
+
+from trading_assets.adapters.analysts.desk import ModelDesk
+from trading_assets.adapters.analysts.port import (
+    NOBODY,
+    Analyst,
+    Asking,
+    Briefings,
+    Estimate,
+    Opined,
+)
+from trading_assets.adapters.models.port import ModelGateway
+from trading_assets.adapters.models.prices import expected_usd, most_usd
+from trading_assets.core.briefing import (
+    Briefing,
+    bars_for_briefing,
+    briefing_of,
+    shortage,
+)
+from trading_assets.core.consultation import Conclusion, Consultation, Turn, analyst_hash
+from trading_assets.core.model_cutoffs import is_out_of_sample
+from trading_assets.core.opinions import confidence_of
+from trading_assets.core.panel import Panel
+from trading_assets.core.prompts import prompts_of
+from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.models.kept_opinion import KeptOpinion
+from trading_assets.models.question import Answer
+from trading_assets.models.signal import Signal
+from trading_assets.models.tables import SIGNALS
+from trading_assets.strategies.loading import LoadedStrategy
+from trading_assets.strategies.spec import (
+    Charts,
+    LlmAnalyst,
+    PanelAnalyst,
+    fingerprint,
+)
+
+type Place = tuple[date, str]
+"""A session and a symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartReader(Analyst):
+    """Asks one model, or a panel of its turns, about each briefing."""
+
+    consultation: Consultation
+    charts: Charts
+
+    @classmethod
+    def of(cls, strategy: LoadedStrategy, asked: LlmAnalyst | PanelAnalyst) -> Self:
+        """The analyst that the file of *strategy* describes.
+
+        Raises:
+            InvalidPrompt: If one of its prompts can't be read, or is broken.
+        """
+        prompts = prompts_of(asked, strategy.path.parent)
+        return cls(Consultation(asked, prompts), strategy.spec.charts)
+
+    @property
+    def spec(self) -> LlmAnalyst | PanelAnalyst:
+        """What the strategy's file says of it."""
+        return self.consultation.analyst
+
+    @property
+    @override
+    def name(self) -> str:
+        return f"{self.spec.kind}:{self.spec.model}"
+
+    @property
+    @override
+    def version_hash(self) -> str:
+        return analyst_hash(self.spec, self.charts, self.consultation.prompts)
+
+    @property
+    @override
+    def indicators(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    @override
+    def bars(self) -> int:
+        return bars_for_briefing(self.charts)
+
+    @property
+    @override
+    def needs_charts(self) -> bool:
+        return self.spec.sees_charts
+
+    @property
+    @override
+    def asks_models(self) -> bool:
+        return True
+
+    @override
+    def signals(self, briefings: Briefings, asking: Asking = NOBODY) -> Opined:
+        known = self._known(briefings, asking)
+        inquiry = _Inquiry(self, briefings, asking, known)
+        if inquiry.rows:
+            if asking.desk is None:
+                raise InvalidInput(f"{briefings.strategy}: there is nobody to ask models")
+            asyncio.run(inquiry.hold(asking.desk))
+        older = [it for it in known.values() if it.version_hash != self.version_hash]
+        return Opined(
+            rows=_frame(inquiry.signals),
+            kept=len(known),
+            older=len(older),
+            stopped_by=inquiry.stopped_by,
+        )
+
+    @override
+    def estimate(self, briefings: Briefings, asking: Asking = NOBODY) -> Estimate:
+        known = self._known(briefings, asking)
+        rows = _Inquiry(self, briefings, asking, known).rows
+        if not rows:
+            return Estimate(partitions=0, questions=0, expected_usd=0.0, most_usd=0.0)
+        first = self._briefing(briefings, rows[0])
+        question = self.consultation.due(first, {})[0].question
+        turns = self.consultation.most_turns // 2
+        highest = max(most_usd(question, model) for model in self.spec.models)
+        return Estimate(
+            partitions=len(rows),
+            questions=len(rows) * turns,
+            expected_usd=len(rows) * turns * expected_usd(question, self.spec.model),
+            most_usd=len(rows) * self.consultation.most_turns * highest,
+        )
+
+    def _known(self, briefings: Briefings, asking: Asking) -> dict[Place, KeptOpinion]:
+        """Opinions that stand, by session and symbol."""
+        places = list(_places(briefings))
+        if not places or asking.desk is None:
+            return {}
+        sessions = [session for session, _ in places]
+        symbols = sorted({symbol for _, symbol in places})
+        kept = asking.desk.opinions.kept(
+            briefings.strategy, symbols, min(sessions), max(sessions)
+        )
+        final = (
+            asking.desk.traded(briefings.strategy) if asking.is_refreshing else set(kept)
+        )
+        return {place: kept[place] for place in places if place in kept and place in final}
+
+    def _briefing(self, briefings: Briefings, row: int) -> Briefing:
+        panel, at, last = _bar(briefings, row)
+        source = briefings.sources.get(panel.symbols[at], "")
+        return briefing_of(panel, at, last, self.charts, self.spec, source)
+
+
+@dataclass(slots=True)
+class _Inquiry:
+    """Asking about all that nobody has an opinion of yet, until something stops it.
+
+    Attributes:
+        reader: Who asks.
+        known: Opinions that stand.
+        rows: Briefings that have to be asked about, by number.
+        found: What was made of them so far, abstentions without a question among them.
+        stopped_by: Why no more is asked.
+    """
+
+    reader: ChartReader
+    briefings: Briefings
+    asking: Asking
+    known: Mapping[Place, KeptOpinion]
+    rows: list[int] = field(default_factory=list[int])
+    found: dict[int, Signal] = field(default_factory=dict[int, Signal])
+    stopped_by: TradingAssetsError | None = None
+
+    def __post_init__(self) -> None:
+        for row, place in enumerate(_places(self.briefings)):
+            if place in self.known:
+                self.found[row] = self.known[place].signal
+            elif why := self._shortage(row):
+                self.found[row] = self._abstention(place, why)
+            else:
+                self.rows.append(row)
+
+    @property
+    def signals(self) -> list[Signal]:
+        """What there is, in the order of the briefings."""
+        return [self.found[row] for row in sorted(self.found)]
+
+    async def hold(self, desk: ModelDesk) -> None:
+        """Ask about each of `rows`, several at a time, and end what was begun."""
+        spec, waiting = self.reader.spec, iter(self.rows)
+        gateway = desk.gateway(spec, is_refreshing=self.asking.is_refreshing)
+        async with gateway, asyncio.TaskGroup() as group:
+            for _ in range(min(spec.concurrency, len(self.rows))):
+                group.create_task(self._work(waiting, desk, gateway))
+
+    async def _work(
+        self, waiting: Iterator[int], desk: ModelDesk, gateway: ModelGateway
+    ) -> None:
+        for row in waiting:
+            if self.stopped_by is not None:
+                return
+            try:
+                opinion = await self._asked(row, desk, gateway)
+            except TradingAssetsError as error:
+                self.stopped_by = self.stopped_by or error
+                return
+            await asyncio.to_thread(desk.opinions.keep, [opinion])
+            self.found[row] = opinion.signal
+
+    async def _asked(self, row: int, desk: ModelDesk, gateway: ModelGateway) -> KeptOpinion:
+        """Ask about one briefing, turn after turn, until there is a conclusion.
+
+        Raises:
+            BudgetSpent: If the next question could cost too much.
+            ModelUnavailable: If nobody could be heard.
+        """
+        consultation = self.reader.consultation
+        briefing = self.reader._briefing(self.briefings, row)  # noqa: SLF001 - its other half
+        heard: dict[str, Answer] = {}
+        while turns := consultation.due(briefing, heard):
+            heard |= await self._answers(briefing, turns, heard, gateway)
+        conclusion = consultation.conclusion(briefing, heard)
+        assert conclusion is not None  # noqa: S101 - nothing is due any more
+        before = [it.call_id for it in heard.values() if it.is_recorded]
+        cost = conclusion.cost_usd + await asyncio.to_thread(desk.cost_usd, before)
+        return KeptOpinion(
+            signal=self._signal(briefing, conclusion, list(heard.values()), cost),
+            call_ids=conclusion.call_ids,
+            version_hash=self.reader.version_hash,
+            run_id=self.asking.run_id,
+        )
+
+    async def _answers(
+        self,
+        briefing: Briefing,
+        turns: Sequence[Turn],
+        heard: Mapping[str, Answer],
+        gateway: ModelGateway,
+    ) -> dict[str, Answer]:
+        """Put the questions of *turns* at once; all are heard before one may fail."""
+        errands = [
+            self.reader.consultation.errand(
+                briefing,
+                turn,
+                heard,
+                strategy=self.briefings.strategy,
+                run_id=self.asking.run_id,
+            )
+            for turn in turns
+        ]
+        said = await asyncio.gather(
+            *(
+                gateway.answer(turn.question, errand)
+                for turn, errand in zip(turns, errands, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        answers: dict[str, Answer] = {}
+        for turn, answer in zip(turns, said, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            answers[turn.id] = answer
+        return answers
+
+    def _signal(
+        self,
+        briefing: Briefing,
+        conclusion: Conclusion,
+        answers: Sequence[Answer],
+        cost_usd: float,
+    ) -> Signal:
+        score = conclusion.confidence_score
+        reader, version = self.reader, self.reader.version_hash
+        return Signal(
+            strategy=self.briefings.strategy,
+            symbol=briefing.symbol,
+            session=briefing.session,
+            action=conclusion.action,
+            confidence=None if score is None else confidence_of(score),
+            confidence_score=score,
+            entry=conclusion.entry,
+            stop_loss=conclusion.stop_loss,
+            take_profit=conclusion.take_profit,
+            risk_reward=_risk_reward(conclusion),
+            reasoning=conclusion.reasoning,
+            analyst=reader.name,
+            model=" ".join(conclusion.models),
+            prompt_version=reader.consultation.prompts.version,
+            call_id=conclusion.call_id,
+            cost_usd=cost_usd,
+            input_tokens=sum(it.usage.input_tokens for it in answers),
+            output_tokens=sum(it.usage.output_tokens for it in answers),
+            latency_seconds=sum(it.latency_seconds for it in answers),
+            is_abstention=conclusion.is_abstention,
+            is_out_of_sample=is_out_of_sample(
+                conclusion.models, briefing.session, reader.spec.cutoff
+            ),
+            inputs_hash=fingerprint(briefing.content_hash, version),
+        )
+
+    def _shortage(self, row: int) -> str:
+        panel, at, last = _bar(self.briefings, row)
+        return shortage(panel, at, last, self.reader.charts)
+
+    def _abstention(self, place: Place, why: str) -> Signal:
+        """No opinion, and nobody was asked for one."""
+        session, symbol = place
+        spec, version = self.reader.spec, self.reader.version_hash
+        return Signal(
+            strategy=self.briefings.strategy,
+            symbol=symbol,
+            session=session,
+            action=None,
+            confidence=None,
+            confidence_score=None,
+            entry=None,
+            stop_loss=None,
+            take_profit=None,
+            risk_reward=None,
+            reasoning=why,
+            analyst=self.reader.name,
+            model=spec.model,
+            prompt_version=self.reader.consultation.prompts.version,
+            call_id="",
+            cost_usd=0.0,
+            is_abstention=True,
+            is_out_of_sample=is_out_of_sample([spec.model], session, spec.cutoff),
+            inputs_hash=fingerprint(why, version),
+        )
+
+
+def _frame(signals: Sequence[Signal]) -> pd.DataFrame:
+    """*signals* as rows, their words plain text as a rule's are."""
+    frame = SIGNALS.frame(signals)
+    words = ["action", "confidence"]
+    frame[words] = frame[words].map(lambda word: word and word.value)
+    return frame
+
+
+def _places(briefings: Briefings) -> Iterator[Place]:
+    views = briefings.views
+    return zip(views.session.astype(object).tolist(), views.symbol.tolist(), strict=True)
+
+
+def _bar(briefings: Briefings, row: int) -> tuple[Panel, int, int]:
+    """The panel, the number of the row's symbol in it, and where its session's bar lies."""
+    views, panel = briefings.views, briefings.panel
+    if panel is None:
+        raise ValueError(f"{briefings.strategy}: there are no bars to draw charts from")
+    at = panel.symbols.index(str(views.symbol[row]))
+    rows = panel.rows(at)
+    place = np.searchsorted(panel.sessions[rows], views.session[row])
+    return panel, at, rows.start + int(place)
+
+
+def _risk_reward(conclusion: Conclusion) -> float | None:
+    """(target - entry) / (entry - stop), signs kept; None without all three."""
+    entry, stop, target = conclusion.entry, conclusion.stop_loss, conclusion.take_profit
+    if entry is None or stop is None or target is None or entry == stop:
+        return None
+    return (target - entry) / (entry - stop)

@@ -1,0 +1,218 @@
+"""Signals of models in the graph: asked once, kept, paid for within a budget."""
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from unittest.mock import patch
+
+import dagster as dg
+import pandas as pd
+import pytest
+
+from trading_assets.defs.jobs import view_job_name
+from trading_assets.models.tables import COVERAGE, SIGNALS
+from trading_assets_tests.defs.world import RUN_ENVIRONMENT, World, faults_of
+from trading_assets_tests.fake_models import FakeModels, Fault, Play
+
+READER = """\
+name: reader
+universe: [AAA, BBB, CCC]
+start: 2024-02-01
+capital: 50000
+benchmark: AAA
+analyst: {kind: llm, model: anthropic/claude-haiku-5-5, effort: low, max_tokens: 1000}
+charts: {daily_sessions: 10, weekly_weeks: 10, indicators: [sma_5, volume], draw: none}
+sizing: {kind: fixed_shares, shares: 100}
+risk: {min_risk_reward: 0, min_profit_frac: 0, max_positions: 2, max_weight_frac: 0.5}
+execution: {broker: simulated, order: market_next_open, bracket: false}
+"""
+BUY = {
+    "symbol": "STOCK",
+    "evidence": ["the close is above its average"],
+    "reasoning": "It rises.",
+    "action": "BUY",
+    "confidence": 61,
+    "entry": 100.0,
+    "stop_loss": 94.0,
+    "take_profit": 112.0,
+    "invalidation": "a close below the stop",
+}
+
+
+@pytest.fixture
+def models() -> Iterator[FakeModels]:
+    with FakeModels() as fake:
+        fake.says = lambda _: json.dumps(BUY)
+        keys = {
+            "ANTHROPIC_API_KEY": "a-secret",
+            "ANTHROPIC_BASE_URL": fake.url("anthropic"),
+        }
+        with patch.dict(os.environ, keys):
+            yield fake
+
+
+def made(home: Path, models: FakeModels, strategy: str = READER) -> World:
+    """A market of which everything is made but what models think of it."""
+    world = World.made(home, strategies=[strategy])
+    world.models_at = models.url("anthropic")
+    assert world.make_market().success
+    return world
+
+
+@pytest.fixture
+def world(tmp_path: Path, models: FakeModels) -> World:
+    return made(tmp_path / "world", models)
+
+
+def signals(world: World) -> pd.DataFrame:
+    return world.warehouse.read(SIGNALS)
+
+
+def opinions_of(
+    world: World, first: date, last: date, *, refresh: bool = False
+) -> dg.ExecuteInProcessResult:
+    """Make signals of a range, and nothing else."""
+    config = {"ops": {"reader__signals": {"config": {"refresh": refresh}}}}
+    return world.run(
+        view_job_name("reader"),
+        first,
+        last,
+        world.lane("reader").symbols,
+        assets=["reader/signals"],
+        config=config,
+    )
+
+
+def test_every_partition_is_asked_about_once(world: World, models: FakeModels) -> None:
+    days = world.lane_sessions[:2]
+
+    assert opinions_of(world, days[0], days[1]).success
+
+    rows = signals(world)
+    assert len(models.requests) == len(rows) == 6
+    assert set(rows["action"]) == {"BUY"}
+    assert set(rows["model"]) == {"anthropic/claude-haiku-5-5"}
+    assert (rows["cost_usd"] > 0).all()
+    assert rows["is_out_of_sample"].tolist() == [False] * 6
+
+
+def test_levels_are_prices_as_traded(world: World) -> None:
+    day = world.lane_sessions[0]
+    opinions_of(world, day, day)
+
+    row = signals(world).set_index("symbol").loc["AAA"]
+
+    close = world.bars("AAA").loc[str(day), "close"]
+    levels = row[["entry", "stop_loss", "take_profit"]].tolist()
+    assert levels == pytest.approx([close, 0.94 * close, 1.12 * close])
+
+
+def test_making_it_again_asks_nobody_and_gives_the_same_bytes(
+    world: World, models: FakeModels
+) -> None:
+    days = world.lane_sessions[:2]
+    opinions_of(world, days[0], days[1])
+    before, asked = signals(world), len(models.requests)
+
+    result = opinions_of(world, days[0], days[1])
+
+    assert result.success
+    assert len(models.requests) == asked
+    pd.testing.assert_frame_equal(signals(world), before, check_exact=True)
+    told = result.get_asset_materialization_events()[-1].materialization.metadata
+    assert told["opinions already there"].value == 6
+
+
+def test_a_bar_that_is_restated_leaves_what_was_thought(
+    world: World, models: FakeModels
+) -> None:
+    day = world.lane_sessions[0]
+    opinions_of(world, day, day)
+    before, asked = signals(world), len(models.requests)
+    world.restate("AAA", world.sessions[15])
+    world.make_market()
+
+    assert opinions_of(world, day, day).success
+
+    assert len(models.requests) == asked
+    pd.testing.assert_frame_equal(signals(world), before, check_exact=True)
+
+
+def test_who_asks_anew_is_answered_anew(world: World, models: FakeModels) -> None:
+    day = world.lane_sessions[0]
+    opinions_of(world, day, day)
+    models.says = lambda _: json.dumps(
+        BUY | {"action": "HOLD", "entry": None, "stop_loss": None, "take_profit": None}
+    )
+
+    assert opinions_of(world, day, day, refresh=True).success
+
+    assert len(models.requests) == 6
+    assert set(signals(world)["action"]) == {"HOLD"}
+
+
+def test_a_budget_stops_it_and_what_is_finished_stays(
+    tmp_path: Path, models: FakeModels
+) -> None:
+    # Three questions at once could cost a cent together; a few come out cheaper.
+    limited = "max_tokens: 1000, concurrency: 1, budget: {run_usd: 0.01}"
+    world = made(tmp_path / "small", models, READER.replace("max_tokens: 1000", limited))
+    days = world.lane_sessions
+
+    result = opinions_of(world, days[0], days[-1])
+
+    rows = signals(world)
+    wanted = 3 * len(days)
+    assert not result.success
+    assert 0 < len(rows) < wanted
+    assert len(models.requests) == len(rows)
+    assert f"{len(rows)} partitions are made, {wanted - len(rows)} are left" in faults_of(
+        result
+    )
+    covered = world.warehouse.read(COVERAGE, {"asset": "signals"})
+    assert len(covered) == len(rows)
+    key = dg.AssetKey(["reader", "signals"])
+    made_ = world.instance.get_materialized_partitions(key)
+    assert made_ == {
+        f"{session:%Y-%m-%d}|{symbol}"
+        for session, symbol in zip(rows["session"], rows["symbol"], strict=True)
+    }
+
+
+def test_who_can_not_be_heard_leaves_nothing_behind_and_is_asked_again(
+    world: World, models: FakeModels
+) -> None:
+    day = world.lane_sessions[0]
+    models.always(Play(fault=Fault.BAD_REQUEST))
+
+    result = opinions_of(world, day, day)
+
+    assert not result.success
+    assert len(signals(world)) == 0
+
+
+def test_nonsense_is_asked_about_once_more_and_then_abstains(
+    world: World, models: FakeModels
+) -> None:
+    day = world.lane_sessions[0]
+    models.says = lambda _: "I would rather not say."
+
+    assert opinions_of(world, day, day).success
+
+    rows = signals(world)
+    assert len(models.requests) == 6
+    assert rows["is_abstention"].all()
+    assert rows["action"].isna().all()
+    assert rows["reasoning"].str.contains("asked twice").all()
+
+
+def test_the_key_is_nowhere(world: World) -> None:
+    day = world.lane_sessions[0]
+    opinions_of(world, day, day)
+
+    with patch.dict(os.environ, RUN_ENVIRONMENT):
+        files = [path for path in world.home.rglob("*") if path.is_file()]
+
+    assert not [path for path in files if b"a-secret" in path.read_bytes()]
