@@ -77,6 +77,10 @@ def demo(*, charts: bool) -> None:
 @click.option("--to", "last", type=DAY, help="Last day; default: the last closed session.")
 @click.option("--symbols", default="", help="Limit market and view to these: AAPL,MSFT.")
 @click.option("--charts/--no-charts", default=True, help="Draw what charts.draw asks for.")
+@click.option("--refresh", is_flag=True, help="Ask models anew, at full cost.")
+@click.option(
+    "--estimate", "only_estimate", is_flag=True, help="Only say what it may cost."
+)
 @reporting
 def backfill(
     *,
@@ -85,12 +89,28 @@ def backfill(
     last: datetime | None,
     symbols: str,
     charts: bool,
+    refresh: bool,
+    only_estimate: bool,
 ) -> None:
-    """Make a strategy's history through Dagster: market, view and book."""
+    """Make a strategy's history through Dagster: market, view and book.
+
+    What models may cost is said before they are asked.
+    """
     settings, definitions, market = _location()
     begin, end = (day.date() if day else None for day in (first, last))
     asked = tuple(symbol.strip().upper() for symbol in symbols.split(",") if symbol.strip())
-    _make(settings, definitions, market, strategy, begin, end, asked, with_charts=charts)
+    _make(
+        settings,
+        definitions,
+        market,
+        strategy,
+        begin,
+        end,
+        asked,
+        with_charts=charts,
+        is_refreshing=refresh,
+        only_estimate=only_estimate,
+    )
 
 
 @main.command()
@@ -300,9 +320,16 @@ def _make(
     symbols: tuple[str, ...],
     *,
     with_charts: bool,
+    is_refreshing: bool = False,
+    only_estimate: bool = False,
 ) -> None:
     """Backfill one strategy: the book in which its past is traded."""
     lane = _lane(market, strategy)
+    if not lane.analyst.asks_models and (is_refreshing or only_estimate):
+        raise InvalidInput(
+            f"--refresh and --estimate are for strategies that ask models, {strategy} asks "
+            f"{lane.analyst.name}"
+        )
     unknown = sorted(set(symbols).difference(lane.symbols))
     if unknown:
         raise InvalidInput(
@@ -313,8 +340,10 @@ def _make(
     begin, end = work.range_of(first, last)
     if first and begin < max(first, lane.start) and begin != lane.start:
         click.echo(f"{strategy}: begins on {begin}, the first session that is not decided")
-    parts = work.parts(begin, end, symbols, with_charts=with_charts)
-    _run(work, definitions, begin, end, parts)
+    parts = work.parts(
+        begin, end, symbols, with_charts=with_charts, is_refreshing=is_refreshing
+    )
+    _run(work, definitions, begin, end, parts, only_estimate=only_estimate)
 
 
 def _run(
@@ -323,17 +352,26 @@ def _run(
     begin: date,
     end: date,
     parts: "Iterator[Part]",
+    *,
+    only_estimate: bool = False,
 ) -> None:
-    """Run *parts* one after the other, with a progress bar."""
+    """Run *parts* one after the other, with a progress bar.
+
+    What asking may cost is known once the bars are there, and said before it begins.
+    """
     from dagster import DagsterInstance  # noqa: PLC0415 - as above
 
-    from trading_assets.console import progress_bar  # noqa: PLC0415
+    from trading_assets.console import progress_bar, show_estimate  # noqa: PLC0415
     from trading_assets.defs.instance import bury_dead_runs  # noqa: PLC0415
 
     click.secho(f"{work.book.title}: {begin} to {end}", bold=True)
     with DagsterInstance.get() as instance, progress_bar() as show:
         bury_dead_runs(instance)
         for part in parts:
+            if part.asks is not None:
+                show_estimate(work.estimate(part), work.lane.spec)
+                if only_estimate:
+                    return
             _run_part(
                 work, definitions, instance, part, show(part.title, part.materializations)
             )

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from trading_assets.adapters.analysts.port import Estimate
 from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.ledger.halts import HaltBook
@@ -34,7 +35,7 @@ from trading_assets.defs.resources import Settings, WarehouseResource, brokers_r
 from trading_assets.models.halt import Halt
 from trading_assets.models.tables import CHARTS
 from trading_assets.strategies.loading import LoadedStrategy
-from trading_assets.strategies.spec import Analyst, ModelAnalyst
+from trading_assets.strategies.spec import Analyst, ModelAnalyst, StrategySpec
 
 SHOWN_SIGNALS = 5
 SIGNAL_WIDTHS = (6, 8, 6)
@@ -151,6 +152,27 @@ def show_halts(standing: Sequence[Halt], history: Sequence[Halt]) -> None:
             escape(halt.why),
         )
     out.print(table)
+
+
+def show_estimate(estimate: Estimate, spec: StrategySpec) -> None:
+    """Print what asking models would cost, beside what it may."""
+    if not isinstance(spec.analyst, ModelAnalyst):
+        return
+    if not estimate.partitions:
+        out.print("models       every opinion is there: nobody is asked")
+        return
+    limits = spec.analyst.budget.model_dump()
+    named = ("a run", "a day (UTC)", "ever")
+    budget = ", ".join(
+        f"{'no limit' if limit is None else f'${limit:,.2f}'} {name}"
+        for name, limit in zip(named, limits.values(), strict=True)
+    )
+    out.print(
+        f"models       {estimate.partitions:,} opinions, {estimate.questions:,} questions "
+        f"to {spec.analyst.model}: about ${estimate.expected_usd:,.2f}, at most "
+        f"${estimate.most_usd:,.2f}\nbudget       {budget}",
+        soft_wrap=True,
+    )
 
 
 def show_demo(settings: Settings, market: Market) -> None:

@@ -4,13 +4,16 @@ Each part is one run over a range, and begins after the part before it has ended
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
+from trading_assets.adapters.analysts.port import Asking, Estimate
 from trading_assets.adapters.brokers.port import Broker
 from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.storage.port import Between, Warehouse
@@ -33,12 +36,16 @@ from trading_assets.defs.jobs import (
 )
 from trading_assets.defs.lanes import MARKET, Book, Lane, Market
 from trading_assets.defs.launch import Progress, run_job
+from trading_assets.defs.partitions import Requested
 from trading_assets.defs.resources import (
+    AnalystsResource,
     Settings,
     WarehouseResource,
+    analysts_resource,
     brokers_resource,
     market_data_resource,
 )
+from trading_assets.defs.signals import REFRESH, briefings_of
 from trading_assets.errors import InvalidInput
 from trading_assets.models.chart import Timeframe
 from trading_assets.models.tables import COVERAGE
@@ -55,6 +62,8 @@ class Part:
         job: Name of the job.
         assets: Those of it that are made.
         symbols: Adjacent ones; empty for the book.
+        asks: The step that asks models; None where none does.
+        is_refreshing: Whether it asks anew about what there is an opinion of.
     """
 
     job: str
@@ -63,6 +72,8 @@ class Part:
     last: date
     symbols: tuple[str, ...]
     sessions: int
+    asks: dg.AssetKey | None = None
+    is_refreshing: bool = False
 
     @property
     def materializations(self) -> int:
@@ -70,6 +81,14 @@ class Part:
         partitioned = [key for key in self.assets if key.path[-1] != PERFORMANCE]
         whole = len(self.assets) - len(partitioned)
         return len(partitioned) * self.sessions * max(len(self.symbols), 1) + whole
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Of its run."""
+        if self.asks is None:
+            return {}
+        step = {"config": {REFRESH: self.is_refreshing}}
+        return {"ops": {self.asks.to_python_identifier(): step}}
 
     @property
     def title(self) -> str:
@@ -87,6 +106,7 @@ class Backfill:
     warehouse: Warehouse
     broker: Broker
     market_data: MarketData
+    analysts: AnalystsResource
 
     @classmethod
     def of(cls, settings: Settings, market: Market, book: Book) -> "Backfill":
@@ -98,6 +118,7 @@ class Backfill:
             warehouse=WarehouseResource(path=str(settings.warehouse)).create_resource(None),
             broker=book.broker(brokers),
             market_data=market_data_resource(settings).create_resource(None),
+            analysts=analysts_resource(settings),
         )
 
     @property
@@ -133,7 +154,13 @@ class Backfill:
         return min(begin, undecided), end
 
     def parts(
-        self, first: date, last: date, symbols: Sequence[str] = (), *, with_charts: bool
+        self,
+        first: date,
+        last: date,
+        symbols: Sequence[str] = (),
+        *,
+        with_charts: bool,
+        is_refreshing: bool = False,
     ) -> Iterator[Part]:
         """The runs over *first* to *last*; ask for one when the one before has ended.
 
@@ -143,6 +170,7 @@ class Backfill:
             symbols: Those that market and view are limited to; none for all. The book
                 is always made whole.
             with_charts: Whether charts are drawn.
+            is_refreshing: Whether models are asked anew.
         """
         lane = self.lane
         wanted = tuple(sorted(symbols)) or lane.symbols
@@ -152,7 +180,7 @@ class Backfill:
         viewed = self._viewed(first, last, wanted)
         yield from self._absent_indicators(first, last, sorted({*shown, *viewed}))
         assets = [name for name in VIEW if with_charts or name not in CHARTS]
-        yield from self._chunks(
+        view = self._chunks(
             view_job_name(lane.name),
             map(lane.key, assets),
             first,
@@ -160,6 +188,9 @@ class Backfill:
             viewed,
             lane.symbols,
         )
+        asks = lane.key("signals") if lane.analyst.asks_models else None
+        for part in view:
+            yield replace(part, asks=asks, is_refreshing=is_refreshing)
         yield from self.book_parts(first, last)
 
     def account_parts(self) -> Iterator[Part]:
@@ -167,6 +198,17 @@ class Backfill:
         if self.lane.spec.is_traded_for_real:
             current = self.market.current()
             yield Part(ACCOUNT_JOB, (dg.AssetKey(ACCOUNT),), current, current, (), 1)
+
+    def estimate(self, part: Part) -> Estimate:
+        """What it would cost to make a *part* whose bars are there; nobody is asked."""
+        sessions = self.lane.calendar.between(part.first, part.last)
+        keys = {(day, own): f"{day}|{own}" for day in sessions for own in part.symbols}
+        requested = Requested(keys, tuple(sessions), part.symbols)
+        with self.warehouse.snapshot():
+            briefings = briefings_of(self.lane, self.warehouse, requested)
+        with closing(self.analysts.opened()) as desk:
+            asking = Asking(desk, is_refreshing=part.is_refreshing)
+            return self.lane.analyst.estimate(briefings, asking)
 
     def run(
         self,
@@ -178,7 +220,13 @@ class Backfill:
         """Make one part; see `run_job`."""
         tags = range_tags(part.first, part.last, part.symbols, launched_by=BACKFILL)
         return run_job(
-            definitions, instance, part.job, tags, assets=part.assets, watch=watch
+            definitions,
+            instance,
+            part.job,
+            tags,
+            assets=part.assets,
+            config=part.config,
+            watch=watch,
         )
 
     def _changed_bars(

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -61,6 +62,7 @@ def run_job(
     tags: Mapping[str, str],
     *,
     assets: Iterable[dg.AssetKey] | None = None,
+    config: Mapping[str, Any] | None = None,
     watch: Callable[[Progress], None] = lambda _: None,
 ) -> str:
     """Run a job to its end, in this process.
@@ -71,6 +73,7 @@ def run_job(
         job_name: Of the job.
         tags: Of the run; a range of partitions is one of them.
         assets: Those of the job's to make; None for all.
+        config: Of the run, beyond what is always so.
         watch: Is told of what happens.
 
     Returns:
@@ -92,7 +95,7 @@ def run_job(
     )
     run = instance.create_run_for_job(
         job,
-        run_config=QUIET,
+        run_config={**QUIET, **(config or {})},
         tags={**job.run_tags, **tags, PROCESS: this_process()},
         asset_selection=selected,
         remote_job_origin=origin.get_job_origin(job_name),

@@ -172,7 +172,7 @@ def briefings_of(lane: Lane, warehouse: Warehouse, requested: Requested) -> Brie
 def _asking(context: dg.AssetExecutionContext) -> Asking:
     """How the step of *context* asks models."""
     config = context.op_execution_context.op_config
-    return Asking(context.resources.analysts, context.run_id, config[REFRESH])
+    return Asking(context.resources.analysts, context.run.run_id, config[REFRESH])
 
 
 def _told_of_each(analyst: Analyst) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from unittest.mock import patch
@@ -216,3 +217,20 @@ def test_the_key_is_nowhere(world: World) -> None:
         files = [path for path in world.home.rglob("*") if path.is_file()]
 
     assert not [path for path in files if b"a-secret" in path.read_bytes()]
+
+
+def test_an_estimate_asks_nobody_and_counts_what_there_is_no_opinion_of(
+    world: World, models: FakeModels
+) -> None:
+    days = world.lane_sessions
+    opinions_of(world, days[0], days[1])
+    asked, work = len(models.requests), world.backfill("reader")
+    parts = work.parts(days[0], days[3], with_charts=False)
+    view = next(part for part in parts if part.asks is not None)
+
+    estimate = work.estimate(view)
+    anew = work.estimate(replace(view, is_refreshing=True))
+
+    assert len(models.requests) == asked
+    assert (estimate.partitions, estimate.questions, anew.partitions) == (6, 6, 12)
+    assert 0 < estimate.expected_usd < estimate.most_usd
