@@ -28,6 +28,9 @@ from trading_assets.core.commission import commission
 from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.indicator_formulas import FORMULAS
+from trading_assets.core.model_cutoffs import CUTOFFS, MARGIN_DAYS
+from trading_assets.core.prompts import NAMES, VARIABLES
+from trading_assets.core.reply import DECISION_RULES, Reply
 from trading_assets.core.rule_modules import registered, rules_of
 from trading_assets.core.statistics import STATISTICS
 from trading_assets.defs.location import check_strategies, definitions_of
@@ -40,12 +43,15 @@ from trading_assets.models.tables import BARS, TABLES
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.loading import load_strategy
 from trading_assets.strategies.spec import (
+    Budget,
     Charts,
     CommissionPlan,
     Costs,
     Execution,
     FixedNotional,
     FixedShares,
+    LlmAnalyst,
+    PanelAnalyst,
     Risk,
     RiskFraction,
     RulesAnalyst,
@@ -101,7 +107,10 @@ def blocks(name: str, language: str) -> list[str]:
 
 SECTIONS: Mapping[str, type[Value]] = {
     "The whole file": StrategySpec,
-    "analyst": RulesAnalyst,
+    "rules": RulesAnalyst,
+    "llm": LlmAnalyst,
+    "panel": PanelAnalyst,
+    "budget": Budget,
     "charts": Charts,
     "fixed_shares": FixedShares,
     "fixed_notional": FixedNotional,
@@ -111,6 +120,9 @@ SECTIONS: Mapping[str, type[Value]] = {
     "execution": Execution,
     "costs": Costs,
 }
+LIKE: Mapping[str, type[Value]] = {"panel": LlmAnalyst}
+"""Sections whose other keys are described in another."""
+
 STRATEGY_FILE = "docs/strategy-file.md"
 BOUNDS = ("ge", "gt", "le", "lt")
 
@@ -119,7 +131,8 @@ BOUNDS = ("ge", "gt", "le", "lt")
 def test_every_key_is_described_in_the_order_of_the_code(heading: str) -> None:
     described = [row[0].strip("`") for row in rows_of(section(STRATEGY_FILE, heading))]
 
-    assert described == list(SECTIONS[heading].model_fields)
+    elsewhere = LIKE[heading].model_fields.keys() - {"kind"} if heading in LIKE else set()
+    assert described == [k for k in SECTIONS[heading].model_fields if k not in elsewhere]
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
@@ -599,3 +612,36 @@ def test_every_fault_of_orders_and_connections_has_a_promise() -> None:
     named = {name for own in found if own and own[1] for name in own[1].split()}
 
     assert named == {fault.name for fault in Fault if fault not in ABOUT_HISTORY}
+
+
+# Analysts
+
+ANALYSTS = "docs/analysts.md"
+
+
+def test_every_rule_about_replies_is_described() -> None:
+    described = rows_of(section(ANALYSTS, "A reply"))
+    rules = [[f"`{rule.name}`", rule.meaning] for rule in DECISION_RULES]
+
+    assert [row[0].strip("`") for row in described if len(row) == 3] == list(
+        Reply.model_fields
+    )
+    assert [row for row in described if len(row) == 2] == rules
+
+
+def test_every_prompt_and_every_variable_is_described() -> None:
+    rows = rows_of(section(ANALYSTS, "Prompts"))
+
+    assert [row[0].strip("`") for row in rows if len(row) == 3] == [
+        f"{name}.j2" for name in NAMES
+    ]
+    assert {row[0].strip("`"): row[1] for row in rows if len(row) == 2} == VARIABLES
+
+
+def test_every_cutoff_is_told() -> None:
+    rows = rows_of(section(ANALYSTS, "Honesty"))
+
+    assert {name.strip("`"): day for name, day in rows} == {
+        name: cutoff.last_day.isoformat() for name, cutoff in CUTOFFS.items()
+    }
+    assert f"{MARGIN_DAYS} days" in section(ANALYSTS, "Honesty")
