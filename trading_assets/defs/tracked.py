@@ -87,7 +87,10 @@ def tracked_asset(market: Market, book: Book) -> dg.AssetsDefinition:
         requested = Requested.of(context)
         with waiting(requested, market.current()):
             stored = Stored.read(book, warehouse, requested)
-        told_by = {"dagster_run_id": context.run_id, "version": version("trading-assets")}
+        told_by = {
+            "dagster_run_id": context.run.run_id,
+            "version": version("trading-assets"),
+        }
         answers = list(tracker.track(stored.told(chart_store, told_by)))
         untold = _untold(stored, answers)
         counts = Counter(own.outcome for own in answers)

@@ -50,6 +50,9 @@ GROWING = "growing"
 
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow opens an experiment with its runs, and not with traces of a chat."""
+
 FINISHED = "FINISHED"
 MOST_RUNS = 10_000
 MOST_METRICS = 1000
@@ -61,7 +64,7 @@ LONGEST_REASON = 300
 BAD_REQUEST = 400
 SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 ADDRESS = "MLFLOW_TRACKING_URI"
-CREDENTIALS = re.compile(r"(?<=//)[^/@\s]+@")
+ADDRESSES = re.compile(r"\b[a-z][a-z0-9+.-]*://\S+")
 
 
 class MlflowRuns:
@@ -190,7 +193,7 @@ class MlflowRuns:
         known = self._client.get_experiment_by_name(name)
         if known is None:
             try:
-                return self._client.create_experiment(name)
+                return self._client.create_experiment(name, tags=KIND)
             except RestException as error:  # another was quicker
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -235,20 +238,24 @@ def _milliseconds(at: datetime) -> int:
 
 
 def reason_of(error: Exception, environment: Mapping[str, str]) -> str:
-    """What *error* says, without what it may say of an address with credentials."""
-    said = CREDENTIALS.sub("", " ".join(str(error).split()))
+    """What *error* comes from, without addresses and what is secret in them."""
+    while (cause := error.__cause__ or error.__context__) and isinstance(cause, Exception):
+        error = cause
+    said = ADDRESSES.sub("…", " ".join(str(error).split()))
     for secret in sorted(_secrets(environment), key=len, reverse=True):
         said = said.replace(secret, "…")
     return f"{type(error).__name__}: {said[:LONGEST_REASON]}"
 
 
 def _secrets(environment: Mapping[str, str]) -> set[str]:
+    """Whatever of *environment* must not be shown, as it may be written."""
     address = urlsplit(environment.get(ADDRESS, ""))
-    user, password = address.username or "", address.password or ""
-    written = {password, *(environment.get(name, "") for name in SECRETS)} - {""}
-    plain = {*written, unquote(password), user if not password else ""} - {""}
-    basic = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    return {*plain, address.netloc, environment.get(ADDRESS, ""), basic} - {""}
+    user, password = (unquote(own or "") for own in (address.username, address.password))
+    named = {environment.get(name, "") for name in SECRETS}
+    basic = b64encode(f"{user}:{password}".encode()).decode()
+    place = address.netloc.rpartition("@")[2]
+    written = {address.password or "", address.netloc, place, environment.get(ADDRESS, "")}
+    return {*named, *written, password, basic, "" if password else user} - {""}
 
 
 def _is_over(error: Exception) -> bool:
