@@ -50,9 +50,6 @@ GROWING = "growing"
 
 PARENT = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""So that MLflow opens an experiment with its runs, and not with traces of a chat."""
-
 FINISHED = "FINISHED"
 MOST_RUNS = 10_000
 MOST_METRICS = 1000
@@ -193,7 +190,7 @@ class MlflowRuns:
         known = self._client.get_experiment_by_name(name)
         if known is None:
             try:
-                return self._client.create_experiment(name, tags=KIND)
+                return self._client.create_experiment(name)
             except RestException as error:  # another was quicker
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
