@@ -128,11 +128,13 @@ def trade(*, strategy: str, charts: bool) -> None:
     work = _work(settings, market, own)
     begin, end = work.tonight()
     parts = work.parts(begin, end, (), with_charts=charts)
-    _run(work, definitions, begin, end, chain(parts, work.account_parts()))
+    parts = chain(parts, work.account_parts(), _told(settings, work))
+    _run(work, definitions, begin, end, parts)
     for book in others:
         work = _work(settings, market, book)
         begin, end = work.tonight()
-        _run(work, definitions, begin, end, work.book_parts(begin, end))
+        parts = chain(work.book_parts(begin, end), _told(settings, work))
+        _run(work, definitions, begin, end, parts)
 
 
 @main.group()
@@ -343,7 +345,14 @@ def _make(
     parts = work.parts(
         begin, end, symbols, with_charts=with_charts, is_refreshing=is_refreshing
     )
+    parts = chain(parts, _told(settings, work))
     _run(work, definitions, begin, end, parts, only_estimate=only_estimate)
+
+
+def _told(settings: "Settings", work: "Backfill") -> "Iterator[Part]":
+    """What an experiment tracker is told in the end, if there is one."""
+    if settings.is_tracked:
+        yield from work.tracking_parts()
 
 
 def _run(

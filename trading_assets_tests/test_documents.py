@@ -482,7 +482,11 @@ def test_every_check_is_described(tmp_path: Path) -> None:
         "analyst: {kind: rules, rule: breakout}\nexecution: {broker: ibkr}\n"
     )
     settings = Settings.from_environment(
-        {"TRADING_HOME": str(tmp_path), "TRADING_STRATEGIES": str(tmp_path)}
+        {
+            "TRADING_HOME": str(tmp_path),
+            "TRADING_STRATEGIES": str(tmp_path),
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+        }
     )
     assets = [
         asset

@@ -252,6 +252,8 @@ def test_the_environment_is_read_in_few_places_only() -> None:
         "defs/instance.py",  # tells Dagster where its home is
         "sessions.py",  # where a user's cache is
         "core/chart_canvas.py",  # tells matplotlib not to look for a home
+        "adapters/tracking/mlflow_process.py",  # hands it on to a process of its own
+        "adapters/tracking/mlflow_runs.py",  # is that process, and is told so where to go
     } | {"cli.py"}
 
 
@@ -286,18 +288,19 @@ def services() -> dict[str, dict[str, Any]]:
     return loaded("docker-compose.yml")["services"]
 
 
-def test_compose_has_the_four_services_and_a_gateway_for_who_asks() -> None:
+def test_compose_has_the_four_services_and_more_for_who_asks() -> None:
     profiles = {name: own.get("profiles") for name, own in services().items()}
 
     assert profiles == {
         **dict.fromkeys(["postgres", "code_location", "web", "daemon"]),
         "ib_gateway": ["ibkr"],
         "ib_gateway_check": ["ibkr"],
+        "mlflow": ["mlflow"],
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["postgres", "code_location", "web", "daemon", "ib_gateway_check"]
+    "name", ["postgres", "code_location", "web", "daemon", "ib_gateway_check", "mlflow"]
 )
 def test_every_service_says_how_to_see_that_it_is_well(name: str) -> None:
     """The image of the gateway has nothing to ask it with: its check is a service."""
@@ -364,11 +367,12 @@ def test_the_check_of_the_gateway_is_a_command_that_there_is() -> None:
     assert {"IBKR_HOST", "IBKR_PORT"} <= check["environment"].keys()
 
 
-def test_only_the_web_server_can_be_reached_and_only_from_this_machine() -> None:
+def test_only_web_servers_can_be_reached_and_only_from_this_machine() -> None:
     published = {name: own.get("ports", []) for name, own in services().items()}
 
-    assert {name for name, ports in published.items() if ports} == {"web"}
-    assert all(port.startswith("127.0.0.1:") for port in published["web"])
+    assert {name for name, ports in published.items() if ports} == {"web", "mlflow"}
+    for port in (*published["web"], *published["mlflow"]):
+        assert port.startswith("127.0.0.1:")
 
 
 def test_the_password_comes_from_outside_and_has_no_default() -> None:

@@ -29,9 +29,11 @@ from trading_assets.defs.jobs import (
     BOOK,
     CHARTS,
     PERFORMANCE,
+    TRACKED,
     VIEW,
     book_job_name,
     range_tags,
+    tracking_job_name,
     view_job_name,
 )
 from trading_assets.defs.lanes import MARKET, Book, Lane, Market
@@ -45,6 +47,7 @@ from trading_assets.defs.resources import (
     brokers_resource,
     market_data_resource,
 )
+from trading_assets.defs.sensors import first_tracked
 from trading_assets.defs.signals import REFRESH, briefings_of
 from trading_assets.errors import InvalidInput
 from trading_assets.models.chart import Timeframe
@@ -209,6 +212,15 @@ class Backfill:
         with closing(self.analysts.opened()) as desk:
             asking = Asking(desk, is_refreshing=part.is_refreshing)
             return self.lane.analyst.estimate(briefings, asking)
+
+    def tracking_parts(self) -> Iterator[Part]:
+        """What an experiment tracker is told by itself: the last sessions of the book."""
+        lane = self.lane
+        if decided := self.broker.decided(lane.name):
+            first, last = first_tracked(lane, decided[-1]), decided[-1]
+            sessions = len(lane.calendar.between(first, last))
+            keys = (self.book.key(TRACKED),)
+            yield Part(tracking_job_name(lane.name), keys, first, last, (), sessions)
 
     def run(
         self,

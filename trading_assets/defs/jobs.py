@@ -35,6 +35,7 @@ CHARTS = ("daily_chart", "weekly_chart")
 VIEW = (*CHARTS, "signals")
 PERFORMANCE = "performance"
 BOOK = ("orders", "fills", "portfolio", PERFORMANCE)
+TRACKED = "tracked"
 
 
 def market_job() -> dg.JobDefinition:
@@ -77,6 +78,16 @@ def book_job(lane: Lane) -> dg.JobDefinition:
     )
 
 
+def tracking_job(lane: Lane) -> dg.JobDefinition:
+    """A strategy's sessions at an experiment tracker."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        tracking_job_name(lane.name),
+        dg.AssetSelection.assets(*(own.key(TRACKED) for own in lane.books)),
+        description=f"Tells an experiment tracker of the sessions of {lane.name}.",
+        executor_def=dg.in_process_executor,
+    )
+
+
 def view_job_name(strategy: str) -> str:
     """Of the job that makes a strategy's charts and signals."""
     return f"{strategy}_view"
@@ -85,6 +96,11 @@ def view_job_name(strategy: str) -> str:
 def book_job_name(strategy: str) -> str:
     """Of the job that makes a strategy's orders, fills, portfolio and performance."""
     return f"{strategy}_book"
+
+
+def tracking_job_name(strategy: str) -> str:
+    """Of the job that tells an experiment tracker of a strategy's sessions."""
+    return f"{strategy}_tracking"
 
 
 def range_tags(

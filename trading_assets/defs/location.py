@@ -18,6 +18,7 @@ from trading_assets.defs.jobs import (
     account_job,
     book_job,
     market_job,
+    tracking_job,
     view_job,
 )
 from trading_assets.defs.lanes import VOLUME, Lane, Market
@@ -28,8 +29,9 @@ from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
 from trading_assets.defs.resources import Settings, resources
 from trading_assets.defs.schedules import market_schedule, strategy_schedule
-from trading_assets.defs.sensors import book_sensor
+from trading_assets.defs.sensors import book_sensor, tracking_sensor
 from trading_assets.defs.signals import signals_asset
+from trading_assets.defs.tracked import tracked_asset
 from trading_assets.errors import InvalidIndicator
 from trading_assets.models.chart import Timeframe
 from trading_assets.sessions import trading_calendar
@@ -86,6 +88,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     """The code location that *settings* ask for."""
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
+    told = [(own, tracking_job(own)) for own in market.lanes if settings.is_tracked]
     return dg.Definitions(
         assets=[
             bars_asset(market),
@@ -101,6 +104,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             market_job(),
             *([account_job()] if real_lanes(market) else []),
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
+            *(job for _, job in told),
         ],
         schedules=[
             market_schedule(market),
@@ -108,6 +112,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
+            *(tracking_sensor(lane, job) for lane, job in told),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),
@@ -147,4 +152,5 @@ def _lane_assets(
                 performance_asset(book, is_simulated_market=settings.is_simulated_market),
             )
         ),
+        *(tracked_asset(market, book) for book in lane.books if settings.is_tracked),
     ]

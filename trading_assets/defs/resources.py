@@ -24,6 +24,8 @@ from trading_assets.adapters.market_data.port import MarketData
 from trading_assets.adapters.notifications.port import Notifier
 from trading_assets.adapters.notifications.silent import SilentNotifier
 from trading_assets.adapters.storage.port import Warehouse
+from trading_assets.adapters.tracking.port import Tracker
+from trading_assets.adapters.tracking.silent import SilentTracker
 from trading_assets.errors import InvalidInput, WrongAccount
 from trading_assets.models.bar import ActionKind
 from trading_assets.models.base import Lane as BookLane
@@ -146,6 +148,7 @@ class Settings:
         charts: ``TRADING_CHARTS``, a folder.
         ibkr: ``IBKR_…``; used by what asks Interactive Brokers for something.
         models: ``…_BASE_URL``; used by analysts that ask models.
+        is_tracked: Whether ``MLFLOW_TRACKING_URI`` is set; what it says is a secret.
     """
 
     home: Path
@@ -157,7 +160,8 @@ class Settings:
     ledger: str
     charts: Path
     ibkr: IbkrPlace
-    models: ModelPlaces
+    models: ModelPlaces = ModelPlaces()
+    is_tracked: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -185,6 +189,7 @@ class Settings:
             charts=home / (given.get("TRADING_CHARTS") or "charts"),
             ibkr=IbkrPlace.from_environment(given),
             models=ModelPlaces.from_environment(given),
+            is_tracked=bool(tracking_address(given)),
         )
 
     @property
@@ -474,6 +479,30 @@ class NotifierResource(dg.ConfigurableResource[Notifier]):
         return _recorded_notifier(addresses, self.ledger, self.quiet_minutes)
 
 
+class TrackerResource(dg.ConfigurableResource[Tracker]):
+    """Where sessions are written down to be compared: MLflow, or nowhere.
+
+    The address may hold a password: it comes from ``MLFLOW_TRACKING_URI`` in the
+    environment of the process that tells, and is no field that the UI would show.
+    """
+
+    longest_seconds: float = Field(
+        default=60.0, description="Of one session; then its run is given up."
+    )
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> Tracker:
+        """Give a run its tracker."""
+        del context
+        address = tracking_address()
+        if not address:
+            return SilentTracker()
+        from trading_assets.adapters.tracking.mlflow_process import (  # noqa: PLC0415 - only when used
+            MlflowTracker,
+        )
+
+        return MlflowTracker(address, self.longest_seconds)
+
+
 def looking_on(host: str, port: int, client_id: int, account: str) -> "GatewaySettings":
     """A connection that asks and can send no order.
 
@@ -527,6 +556,7 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "chart_store": ChartStoreResource(folder=str(settings.charts)),
         "analysts": analysts_resource(settings),
         "notifier": NotifierResource(ledger=settings.ledger),
+        **({"tracker": TrackerResource()} if settings.is_tracked else {}),
     }
 
 
@@ -626,6 +656,15 @@ def notify_addresses(environment: Mapping[str, str] | None = None) -> str:
     """
     given = os.environ if environment is None else environment
     return (given.get("TRADING_NOTIFY") or "").strip()
+
+
+def tracking_address(environment: Mapping[str, str] | None = None) -> str:
+    """``MLFLOW_TRACKING_URI``: a server's address, and a secret; empty for none.
+
+    It is no setting, as `notify_addresses` is none.
+    """
+    given = os.environ if environment is None else environment
+    return (given.get("MLFLOW_TRACKING_URI") or "").strip()
 
 
 def _ledger(home: Path, place: str) -> str:

@@ -1,4 +1,6 @@
-"""What follows on what: after a strategy's view, its book."""
+"""What follows on what: after a strategy's view its book, and then who is told of it."""
+
+from datetime import date
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
@@ -11,6 +13,8 @@ from trading_assets.defs.jobs import (
     RANGE_START,
     SCHEDULE,
     book_job_name,
+    range_tags,
+    tracking_job_name,
     view_job_name,
 )
 from trading_assets.defs.lanes import Lane
@@ -56,3 +60,54 @@ def _book_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
         job_name=book_job_name(lane.name),
         tags=tags | kept,
     )
+
+
+LAST_TRACKED_SESSIONS = 20
+"""Told again each evening: what a tracker could not take, or has changed, is among them."""
+
+
+def tracking_sensor(lane: Lane, tracking: dg.JobDefinition) -> dg.SensorDefinition:
+    """Ask for *tracking* of a strategy's last sessions when a scheduled book has ended.
+
+    A person who starts a book says whether it is to be told; the commands tell by
+    themselves.
+    """
+
+    @dg.run_status_sensor(
+        name=f"{lane.name}_tracking_follows",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[
+            dg.JobSelector(
+                location_name=LOCATION,
+                repository_name=SINGLETON_REPOSITORY_NAME,
+                job_name=book_job_name(lane.name),
+            )
+        ],
+        request_job=tracking,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"After a scheduled book of {lane.name}: its last sessions are told.",
+    )
+    def tracking_follows(
+        context: dg.RunStatusSensorContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        return _tracking_of(lane, context.dagster_run)
+
+    return tracking_follows
+
+
+def _tracking_of(lane: Lane, book: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
+    """The telling of the sessions that *book* has made, and of those before them."""
+    if book.tags.get(LAUNCHED_BY) != SCHEDULE:
+        return dg.SkipReason(f"run {book.run_id} was not started by the schedule")
+    last = date.fromisoformat(book.tags[RANGE_END])
+    return dg.RunRequest(
+        run_key=f"{tracking_job_name(lane.name)}-{book.run_id}",
+        job_name=tracking_job_name(lane.name),
+        tags=range_tags(first_tracked(lane, last), last, launched_by=SCHEDULE),
+    )
+
+
+def first_tracked(lane: Lane, last: date) -> date:
+    """Where the range that is told by itself begins, if it ends with *last*."""
+    return lane.calendar.between(lane.start, last)[-LAST_TRACKED_SESSIONS:][0]

@@ -247,6 +247,7 @@ HEAVY = {
     "exchange_calendars",
     "imagecodecs",
     "matplotlib",
+    "mlflow",
     "mplfinance",
     "numba",
     "pandas_ta",

@@ -194,7 +194,7 @@ class World:
     @property
     def process_environment(self) -> dict[str, str]:
         """The environment of a child that works in this world, from our own source."""
-        ours = ("TRADING_", "DAGSTER_")
+        ours = ("TRADING_", "DAGSTER_", "MLFLOW_")
         kept = {name: own for name, own in os.environ.items() if not name.startswith(ours)}
         paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
         return {**kept, **self.environment, "PYTHONPATH": os.pathsep.join(paths)}

@@ -1,0 +1,1 @@
+"""Writing sessions down where experiments are compared."""
