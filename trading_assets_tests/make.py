@@ -126,6 +126,7 @@ def make_signals(said: Iterable[Said], *, first: date = FIRST) -> pd.DataFrame:
             "call_id": "",
             "cost_usd": 0.0,
             "is_abstention": it.action is None,
+            "is_out_of_sample": True,
             "inputs_hash": "",
         }
         for it in listed

@@ -1,7 +1,8 @@
 """What is run as one piece.
 
 An evening is three runs: the market, then each strategy's view, then its book. Dagster
-can't hold both kinds of partitions in one run.
+can't hold both kinds of partitions in one run. What became of earlier signals is a fourth,
+which nothing of the evening waits for.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ CHARTS = ("daily_chart", "weekly_chart")
 VIEW = (*CHARTS, "signals")
 PERFORMANCE = "performance"
 BOOK = ("orders", "fills", "portfolio", PERFORMANCE)
+CALIBRATION = "calibration"
+OUTCOMES = ("signal_outcomes", CALIBRATION)
+UNPARTITIONED = frozenset({PERFORMANCE, CALIBRATION})
+"""Assets that ride along: made once, whatever range a run is over."""
 
 
 def market_job() -> dg.JobDefinition:
@@ -77,6 +82,16 @@ def book_job(lane: Lane) -> dg.JobDefinition:
     )
 
 
+def outcomes_job(lane: Lane) -> dg.JobDefinition:
+    """What became of a strategy's signals, and how far its analyst can be trusted."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        outcomes_job_name(lane.name),
+        dg.AssetSelection.assets(*map(lane.key, OUTCOMES)),
+        description=f"What became of what {lane.name} thought.",
+        executor_def=dg.in_process_executor,
+    )
+
+
 def view_job_name(strategy: str) -> str:
     """Of the job that makes a strategy's charts and signals."""
     return f"{strategy}_view"
@@ -85,6 +100,11 @@ def view_job_name(strategy: str) -> str:
 def book_job_name(strategy: str) -> str:
     """Of the job that makes a strategy's orders, fills, portfolio and performance."""
     return f"{strategy}_book"
+
+
+def outcomes_job_name(strategy: str) -> str:
+    """Of the job that says what became of a strategy's signals."""
+    return f"{strategy}_outcomes"
 
 
 def range_tags(

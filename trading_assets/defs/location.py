@@ -8,6 +8,7 @@ from trading_assets.adapters.analysts.rules import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.bars import bars_asset
+from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.ibkr_resources import ibkr_resources
@@ -18,17 +19,19 @@ from trading_assets.defs.jobs import (
     account_job,
     book_job,
     market_job,
+    outcomes_job,
     view_job,
 )
 from trading_assets.defs.lanes import VOLUME, Lane, Market
 from trading_assets.defs.market_sensors import market_hours_sensor
 from trading_assets.defs.notifying import notifying_sensors
 from trading_assets.defs.orders import orders_asset
+from trading_assets.defs.outcomes import outcomes_asset
 from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
 from trading_assets.defs.resources import Settings, resources
 from trading_assets.defs.schedules import market_schedule, strategy_schedule
-from trading_assets.defs.sensors import book_sensor
+from trading_assets.defs.sensors import book_sensor, outcomes_sensor
 from trading_assets.defs.signals import signals_asset
 from trading_assets.errors import InvalidIndicator
 from trading_assets.models.chart import Timeframe
@@ -86,6 +89,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     """The code location that *settings* ask for."""
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
+    outcomes = {lane.name: outcomes_job(lane) for lane in market.lanes}
     return dg.Definitions(
         assets=[
             bars_asset(market),
@@ -101,6 +105,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             market_job(),
             *([account_job()] if real_lanes(market) else []),
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
+            *outcomes.values(),
         ],
         schedules=[
             market_schedule(market),
@@ -108,6 +113,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
+            *(outcomes_sensor(lane, outcomes[lane.name]) for lane in market.lanes),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),
@@ -147,4 +153,6 @@ def _lane_assets(
                 performance_asset(book, is_simulated_market=settings.is_simulated_market),
             )
         ),
+        outcomes_asset(market, lane),
+        calibration_asset(market, lane),
     ]

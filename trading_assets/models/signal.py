@@ -37,6 +37,8 @@ class Signal(Value):
         risk_reward: (target - entry) / (entry - stop), signs kept; None without both.
         analyst: Kind and rule, such as ``rules:sma_cross``.
         call_id: The model call it came from; empty for arithmetic.
+        is_out_of_sample: Whether what came next was unknown when the analyst was made;
+            None where nobody can say.
         inputs_hash: Of what the analyst was shown, and of the analyst.
     """
 
@@ -57,4 +59,5 @@ class Signal(Value):
     call_id: str
     cost_usd: float = Field(ge=0)
     is_abstention: bool
+    is_out_of_sample: bool | None
     inputs_hash: str

@@ -25,7 +25,7 @@ from trading_assets.strategies.spec import fingerprint
 ACTIONS = np.array([Action.SELL.value, Action.HOLD.value, Action.BUY.value], dtype=object)
 """By the action's number plus one."""
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes when the same opinions become other rows."""
 
 
@@ -84,6 +84,7 @@ class RulesAnalyst(Analyst):
             "call_id": "",
             "cost_usd": 0.0,
             "is_abstention": opinions.abstains,
+            "is_out_of_sample": True,  # arithmetic remembers nothing
             "inputs_hash": list(_hashes(views, self.version_hash)),
         }
         return SIGNALS.conform(pd.DataFrame(columns, index=range(len(views))))
