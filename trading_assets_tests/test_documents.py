@@ -24,6 +24,7 @@ from trading_assets.adapters.storage.duckdb_tables import DuckDbWarehouse
 from trading_assets.adapters.storage.port import Replacement
 from trading_assets.cli import main
 from trading_assets.core.book import Book
+from trading_assets.core.calibration import multiples
 from trading_assets.core.commission import commission
 from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
@@ -400,6 +401,19 @@ def test_every_outcome_is_as_told(row: list[str]) -> None:
     gained, best, worst = (f"{100 * frac:g} %" for frac in (round(own, 6) for own in moved))
     shown = [own if own == "none" else f"{own:g}" for own in (price, multiple)]
     assert [ended, shown[0], gained, shown[1], best, worst] == expected
+
+
+@pytest.mark.parametrize(
+    ("probability", "payoff", "stake", "multiple"),
+    rows_of(section(OUTCOMES, "Sizing by calibrated confidence")),
+)
+def test_every_multiple_of_a_size_is_as_told(
+    probability: str, payoff: str, stake: str, multiple: str
+) -> None:
+    p, b = float(probability), float(payoff)
+
+    assert p - (1 - p) / b == pytest.approx(float(stake))
+    assert multiples(np.array([p]), np.array([b])) == pytest.approx(float(multiple))
 
 
 # Tables
