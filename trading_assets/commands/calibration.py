@@ -14,26 +14,27 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 HORIZON = click.Choice(["5", "20", "60"])
-WHO = ("strategy", "analyst", "model", "prompt", "sample")
+WHO = ("strategy", "analyst", "model", "prompt version", "sample")
 FIGURES: Mapping[str, tuple[str, str]] = {
     "signals": ("signals", "count"),
-    "apart": ("no overlap", "count"),
+    "apart": ("  without overlap", "count"),
     "abstain_frac": ("abstained", "percent"),
+    "hold_frac": ("held", "percent"),
     "hit_frac": ("hit", "percent"),
-    "interval": ("95 %", "text"),
-    "brier": ("Brier", "ratio"),
-    "brier_known": ("rate alone", "ratio"),
-    "brier_calibrated": ("calibrated", "ratio"),
-    "ece": ("ECE", "ratio"),
-    "ic": ("IC", "ratio"),
-    "expectancy_frac": ("gained", "gain"),
-    "mean_r": ("R", "ratio"),
-    "always_hold": ("always long", "gain"),
-    "sma_cross": ("SMA cross", "gain"),
-    "cost_usd": ("USD", "ratio"),
-    "status": ("", "text"),
+    "interval": ("  95 % interval", "text"),
+    "brier": ("Brier score", "ratio"),
+    "brier_known": ("  rate alone", "ratio"),
+    "brier_calibrated": ("  calibrated", "ratio"),
+    "ece": ("calibration error (ECE)", "ratio"),
+    "ic": ("rank correlation (IC)", "ratio"),
+    "expectancy_frac": ("gained per signal", "gain"),
+    "always_hold": ("  always long", "gain"),
+    "sma_cross": ("  SMA cross 10/50", "gain"),
+    "mean_r": ("R per signal", "ratio"),
+    "cost_usd": ("cost per signal, USD", "ratio"),
+    "status": ("status", "text"),
 }
-"""Columns of the table: their heading, and how they are written."""
+"""Figures of the table, each a line: how it is called, and how it is written."""
 
 
 @click.command()
@@ -84,24 +85,26 @@ def _groups(strategy: str | None, horizon: int) -> "pd.DataFrame":
 
 
 def _table(groups: "pd.DataFrame") -> "Table":
+    """A line per figure and a column per group: there are more figures than groups."""
     from rich.table import Table  # noqa: PLC0415 - as above
 
     from trading_assets.core.statistics import percent  # noqa: PLC0415
 
-    shown = groups.rename(columns={"prompt_version": "prompt"})
+    shown = groups.rename(columns={"prompt_version": "prompt version"})
+    bounds = shown[["hit_low_frac", "hit_high_frac"]].astype(float).to_numpy()
     shown["interval"] = [
-        "" if low != low else f"{percent(low)} to {percent(high)}"  # noqa: PLR0124 - NaN
-        for low, high in shown[["hit_low_frac", "hit_high_frac"]].astype(float).to_numpy()
+        "-" if low != low else f"{percent(low)} to {percent(high)}"  # noqa: PLR0124 - NaN
+        for low, high in bounds
     ]
-    table = Table(box=None, pad_edge=False)
-    who = [name for name in WHO if (shown[name] != "").any()]
-    for name in who:
-        table.add_column(name)
-    for heading, how in FIGURES.values():
-        table.add_column(heading, justify="left" if how == "text" else "right")
-    for _, row in shown.iterrows():
-        figures = [_written(row[name], how) for name, (_, how) in FIGURES.items()]
-        table.add_row(*(str(row[name]) for name in who), *figures)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    for _ in range(len(shown)):
+        table.add_column(justify="right")
+    for name in WHO:
+        if (shown[name] != "").any():
+            table.add_row(name, *(f"[bold]{own}[/]" for own in shown[name]))
+    for name, (words, how) in FIGURES.items():
+        table.add_row(words, *(_written(figure, how) for figure in shown[name]))
     return table
 
 
