@@ -144,6 +144,7 @@ def make_days(
     said: Iterable[Said] = (),
     happened: Iterable[Happened] = (),
     volatility: pd.DataFrame | None = None,
+    trust: pd.DataFrame | None = None,
     first: date = FIRST,
     walked: slice = slice(None),
 ) -> MarketDays:
@@ -155,6 +156,7 @@ def make_days(
         actions=make_actions(happened, first=first),
         signals=make_signals(said, first=first),
         volatility=volatility,
+        trust=trust,
         calendar=trading_calendar(),
     )
 

@@ -24,11 +24,14 @@ from trading_assets.adapters.storage.duckdb_tables import DuckDbWarehouse
 from trading_assets.adapters.storage.port import Replacement
 from trading_assets.cli import main
 from trading_assets.core.book import Book
+from trading_assets.core.calibration import multiples
 from trading_assets.core.commission import commission
 from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.indicator_formulas import FORMULAS
 from trading_assets.core.model_cutoffs import CUTOFFS, MARGIN_DAYS
+from trading_assets.core.outcomes import outcomes_of
+from trading_assets.core.panel import Panel
 from trading_assets.core.prompts import NAMES, VARIABLES
 from trading_assets.core.reply import DECISION_RULES, Reply
 from trading_assets.core.rule_modules import registered, rules_of
@@ -60,7 +63,17 @@ from trading_assets.strategies.spec import (
 )
 from trading_assets_tests.core.viewing import make_views
 from trading_assets_tests.fake_gateway import Fault
-from trading_assets_tests.make import OHLC, flat, make_days, make_ticket
+from trading_assets_tests.make import (
+    OHLC,
+    Happened,
+    Said,
+    flat,
+    make_actions,
+    make_bars,
+    make_days,
+    make_signals,
+    make_ticket,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -355,6 +368,67 @@ def test_every_commission_is_as_told(
     assert commission(asked, shares=int(shares), price=float(price)) == float(charged)
 
 
+# Outcomes
+
+OUTCOMES = "docs/outcomes.md"
+OUTCOME_EXAMPLES = rows_of(section(OUTCOMES, "Examples"))
+
+
+def test_there_are_examples_of_every_kind_of_outcome() -> None:
+    assert len(OUTCOME_EXAMPLES) >= 16
+    assert {row[2] for row in OUTCOME_EXAMPLES} == {"target", "stop", "time", "none"}
+
+
+@pytest.mark.parametrize("row", OUTCOME_EXAMPLES, ids=" / ".join)
+def test_every_outcome_is_as_told(row: list[str]) -> None:
+    signal, bars, *expected = row
+    action, *levels = signal.split(", ")
+    prices = dict(level.split() for level in levels)
+    said = Said(
+        0,
+        "AAA",
+        None if action == "abstention" else action,
+        stop=float(prices["stop"]) if "stop" in prices else None,
+        target=float(prices["target"]) if "target" in prices else None,
+    )
+    candles: list[OHLC | None] = [flat(100)]
+    happened: list[Happened] = []
+    for written in bars.split(", "):
+        if written.startswith("split"):
+            ratio = float(written.split()[1])
+            happened.append(Happened(len(candles), "AAA", "split", ratio))
+        else:
+            candles.append(candle(written))
+    count = sum(own is not None for own in candles) - 1
+    panel = Panel.of(make_bars({"AAA": candles}), make_actions(happened))
+
+    [found] = outcomes_of(make_signals([said]), panel, FREE, horizons=(count,)).to_dict(
+        "records"
+    )
+
+    ended, price, multiple = (
+        "none" if own is None or own != own else own  # noqa: PLR0124 - NaN
+        for own in (found["first_touch"], found["exit_price"], found["r_multiple"])
+    )
+    moved = (found[name] for name in ("return_frac", "mfe_frac", "mae_frac"))
+    gained, best, worst = (f"{100 * frac:g} %" for frac in (round(own, 6) for own in moved))
+    shown = [own if own == "none" else f"{own:g}" for own in (price, multiple)]
+    assert [ended, shown[0], gained, shown[1], best, worst] == expected
+
+
+@pytest.mark.parametrize(
+    ("probability", "payoff", "stake", "multiple"),
+    rows_of(section(OUTCOMES, "Sizing by calibrated confidence")),
+)
+def test_every_multiple_of_a_size_is_as_told(
+    probability: str, payoff: str, stake: str, multiple: str
+) -> None:
+    p, b = float(probability), float(payoff)
+
+    assert p - (1 - p) / b == pytest.approx(float(stake))
+    assert multiples(np.array([p]), np.array([b])) == pytest.approx(float(multiple))
+
+
 # Tables
 
 
@@ -452,6 +526,7 @@ def test_the_readme_lists_every_command() -> None:
         *(f"strategies {name}" for name in ("list", "validate", "schema")),
         "query",
         "status",
+        "calibration",
         "halt",
         "resume",
         "halts",

@@ -7,6 +7,9 @@ clearing fees are left out.
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trading_assets.strategies.spec import CommissionPlan
 
 CENT = Decimal("0.01")
@@ -44,3 +47,16 @@ def commission(plan: CommissionPlan, *, shares: int, price: float) -> float:
     value = abs(Decimal(repr(price))) * shares
     charged = min(max(rate.per_share * shares, rate.minimum), value * HIGHEST_FRAC)
     return float(charged.quantize(CENT, ROUND_HALF_UP))
+
+
+def commissions(
+    plan: CommissionPlan, *, shares: NDArray[np.float64], price: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What *plan* takes for each of many orders, account currency, not rounded to cents.
+
+    For what is never booked: a cent is far below what such figures are good for.
+    """
+    if (rate := RATES.get(plan)) is None:
+        return np.zeros(len(price))
+    charged = np.maximum(float(rate.per_share) * shares, float(rate.minimum))
+    return np.minimum(charged, shares * np.abs(price) * float(HIGHEST_FRAC))

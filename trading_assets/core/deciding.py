@@ -12,9 +12,11 @@ from datetime import date
 import numpy as np
 
 from trading_assets.core.book import Book
+from trading_assets.core.calibration import CALIBRATION_VERSION
 from trading_assets.core.commission import commission
 from trading_assets.core.filling import FILL_VERSION, Ticket
 from trading_assets.core.market_days import MarketDays
+from trading_assets.core.outcomes import OUTCOME_VERSION
 from trading_assets.core.risk import (
     Proposal,
     Room,
@@ -52,7 +54,8 @@ class Plan:
     @classmethod
     def of(cls, spec: StrategySpec) -> "Plan":
         """The plan that *spec* makes under today's rules."""
-        rules_hash = fingerprint(spec.book_hash, FILL_VERSION, DECISION_VERSION)
+        learns = (CALIBRATION_VERSION, OUTCOME_VERSION) if spec.sizing.confidence else ()
+        rules_hash = fingerprint(spec.book_hash, FILL_VERSION, DECISION_VERSION, *learns)
         return cls(spec, tuple(sorted(spec.universe)), rules_hash)
 
 
@@ -83,6 +86,23 @@ class _View:
     stop: float | None
     target: float | None
     volatility: float | None
+    trust: "_Trust | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trust:
+    """How much of its size an entry gets; without a probability all of it."""
+
+    multiple: float
+    probability: float | None
+    payoff: float | None
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        if self.probability is None:
+            return f"x {self.multiple:.2f} (uncalibrated)"
+        return f"x {self.multiple:.2f} (p {self.probability:.3f}, b {self.payoff:.2f})"
 
 
 def decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Decided]:
@@ -172,6 +192,11 @@ def _view(days: MarketDays, day: int, at: int) -> _View:
         stop=stop,
         target=target,
         volatility=_or_none(float(days.volatility[day, at])),
+        trust=None
+        if days.trust is None
+        else _Trust(
+            float(days.trust[day, at, 0]), *map(_or_none, days.trust[day, at, 1:].tolist())
+        ),
     )
 
 
@@ -258,12 +283,17 @@ def _size(plan: Plan, view: _View, room: Room, price: float) -> tuple[int, str]:
         )
     except LevelMissing as missing:
         return 0, f"sizing: {missing}"
+    asked, words = wished, f"{sizing.kind} {wished:.2f}"
+    if view.trust is not None:
+        wished, words = wished * view.trust.multiple, f"{words} {view.trust.said}"
     shares = clamp_to_weight(wished, close=view.close, equity=room.equity, risk=risk)
     if shares >= 1:
         clamped = (
             f", max_weight_frac {risk.max_weight_frac:g}" if shares < int(wished) else ""
         )
-        return shares, f"{sizing.kind} {wished:.2f}{clamped} -> {shares}"
+        return shares, f"{words}{clamped} -> {shares}"
+    if view.trust is not None and wished < 1 <= asked:
+        return 0, f"confidence: below one share: {words} = {wished:.4f}"
     rule = "sizing" if wished < 1 else "max_weight_frac"
     return 0, (
         f"{rule}: below one share: {wished:.4f} wanted at {price:.4f}, "

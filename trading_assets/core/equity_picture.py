@@ -1,24 +1,21 @@
 """A book's history as a picture: worth against the benchmark, and the falls below it.
 
-The same inputs give the same bytes: nothing is taken from matplotlib's global settings,
-which mplfinance rewrites as it goes, nor from the clock or the time zone.
+The same inputs give the same bytes: see `core.picture_look`.
 """
 
-from collections.abc import Mapping
 from datetime import date
 from io import BytesIO
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
 
+from trading_assets.core.picture_look import DPI, INK, MUTED, PAPER, png_of, settings
 from trading_assets.core.statistics import (
     Floats,
     History,
@@ -30,30 +27,7 @@ from trading_assets.core.statistics import (
     signed_percent,
 )
 
-INK, MUTED, GRID, PAPER = "#1b2430", "#66707d", "#e6e9ed", "#ffffff"
 BOOK, HELD, FALL = "#1c5fa8", "#98a1ad", "#c2413a"
-DPI = 100
-
-# Lists of former names and of backends; setting them would warn or load a window system.
-UNSETTABLE = frozenset({"backend", "backend_fallback", "interactive", "toolbar"})
-LOOK: Mapping[str, Any] = {
-    "font.family": "DejaVu Sans",
-    "text.color": INK,
-    "axes.edgecolor": GRID,
-    "axes.labelcolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.8,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.bottom": False,
-    "ytick.left": False,
-    "timezone": "UTC",
-}
 
 
 def equity_picture(
@@ -77,7 +51,7 @@ def equity_picture(
         InvalidInput: If *portfolio* is empty or *capital* is not above 0.
     """
     history = history_of(portfolio, capital=capital, benchmark=benchmark)
-    with mpl.rc_context(_settings()):
+    with mpl.rc_context(settings()):
         figure = Figure(figsize=(16, 9), dpi=DPI, facecolor=PAPER)
         above, below = figure.subplots(
             2,
@@ -96,7 +70,7 @@ def equity_picture(
         _draw_worth(above, history, benchmark_name)
         _draw_falls(below, history, benchmark_name)
         _date(below, history)
-        return _png(figure)
+        return png_of(figure)
 
 
 def equity_preview(
@@ -113,7 +87,7 @@ def equity_preview(
         InvalidInput: If *portfolio* is empty or *capital* is not above 0.
     """
     history = history_of(portfolio, capital=capital, benchmark=benchmark)
-    with mpl.rc_context(_settings()):
+    with mpl.rc_context(settings()):
         figure = Figure(figsize=(7.2, 2.7), dpi=DPI, facecolor=PAPER)
         axes = figure.add_axes((0.085, 0.12, 0.8, 0.83))
         _draw_curves(axes, history, width=1.6)
@@ -128,12 +102,7 @@ def equity_preview(
             size=9,
             apart=0.1,
         )
-        return _in_few_colours(_png(figure))
-
-
-def _settings() -> dict[Any, Any]:
-    plain = {k: v for k, v in mpl.rcParamsDefault.items() if k not in UNSETTABLE}
-    return {**plain, **LOOK}
+        return _in_few_colours(png_of(figure))
 
 
 def _write_heading(figure: Figure, title: str, history: History) -> None:
@@ -310,13 +279,6 @@ def _spread(heights: list[float], apart: float) -> list[float]:
         return heights
     middle, sign = sum(heights) / 2, 1 if heights[0] >= heights[1] else -1
     return [middle + sign * apart / 2, middle - sign * apart / 2]
-
-
-def _png(figure: Figure) -> bytes:
-    FigureCanvasAgg(figure)
-    file = BytesIO()
-    figure.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
-    return file.getvalue()
 
 
 def _in_few_colours(png: bytes) -> bytes:

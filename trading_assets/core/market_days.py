@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 PRICES = ("open", "high", "low", "close")
 CLOSE = PRICES.index("close")
 LEVELS = ("confidence_score", "entry", "stop_loss", "take_profit")
+TRUST = ("multiple", "probability", "payoff")
 ACTION_ORDER = {ActionKind.SPLIT: 0, ActionKind.DIVIDEND: 1, ActionKind.SPINOFF: 2}
 WANTED = {Action.BUY: 1, Action.SELL: -1}
 
@@ -42,6 +43,8 @@ class MarketDays:
         uncovered: Sessions of symbols of which it is not known whether there was a bar;
             the walk refuses to go through one with such a symbol in the book.
         halted: Sessions in which nothing new may be ordered, and why.
+        trust: Sessions by symbols by `TRUST`: how much of its size a signal gets, and why;
+            None where sizing does not ask. It is then no part of any digest.
     """
 
     sessions: tuple[date, ...]
@@ -56,6 +59,7 @@ class MarketDays:
     actions: Mapping[int, Sequence[tuple[str, ActionKind, float]]]
     uncovered: frozenset[tuple[date, str]] = frozenset()
     halted: Mapping[date, str] = field(default_factory=dict)
+    trust: Floats | None = None
 
     def candle(self, day: int, symbol: str) -> Candle | None:
         """The bar of *symbol* on day number *day*, or None."""
@@ -84,6 +88,7 @@ class MarketDays:
             wanted=self.wanted[day:],
             levels=self.levels[day:],
             volatility=self.volatility[day:],
+            trust=None if self.trust is None else self.trust[day:],
             actions={at - day: own for at, own in self.actions.items() if at >= day},
         )
 
@@ -104,6 +109,8 @@ class MarketDays:
         content.update(self.wanted[day, columns].tobytes())
         content.update(self.levels[day, columns].tobytes())
         content.update(self.volatility[day, columns].tobytes())
+        if self.trust is not None:
+            content.update(self.trust[day, columns].tobytes())
         content.update(self._actions_of(day, symbols))
         return content.digest()
 
@@ -122,6 +129,7 @@ def market_days(
     volatility: pd.DataFrame | None,
     calendar: TradingCalendar,
     uncovered: frozenset[tuple[date, str]] = frozenset(),
+    trust: pd.DataFrame | None = None,
 ) -> MarketDays:
     """Arrange frames of a range for the walk.
 
@@ -133,6 +141,7 @@ def market_days(
         volatility: Columns symbol, session and volatility; None when sizing needs none.
         calendar: Of the exchange, for the instants of open and close.
         uncovered: See `MarketDays`.
+        trust: Columns symbol, session and `TRUST`; None when sizing needs none.
     """
     ordered = tuple(sorted(symbols))
     grid = _Grid(
@@ -153,6 +162,7 @@ def market_days(
         volatility=_volatility(grid, volatility),
         actions=_by_day(grid, actions),
         uncovered=uncovered,
+        trust=None if trust is None else grid.fill(trust, TRUST),
     )
 
 

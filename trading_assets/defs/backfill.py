@@ -1,4 +1,4 @@
-"""A strategy's history, made through Dagster: the market, then its view, then its book.
+"""A strategy's history, made through Dagster: the market, its view, its book, its outcomes.
 
 Each part is one run over a range, and begins after the part before it has ended.
 """
@@ -28,16 +28,20 @@ from trading_assets.defs.jobs import (
     BACKFILL,
     BOOK,
     CHARTS,
+    OUTCOMES,
     PERFORMANCE,
     TRACKED,
+    UNPARTITIONED,
     VIEW,
     book_job_name,
+    outcomes_job_name,
     range_tags,
     tracking_job_name,
     view_job_name,
 )
 from trading_assets.defs.lanes import MARKET, Book, Lane, Market
 from trading_assets.defs.launch import Progress, run_job
+from trading_assets.defs.outcomes import stale_outcomes
 from trading_assets.defs.partitions import Requested
 from trading_assets.defs.resources import (
     AnalystsResource,
@@ -81,7 +85,7 @@ class Part:
     @property
     def materializations(self) -> int:
         """How many partitions will be made."""
-        partitioned = [key for key in self.assets if key.path[-1] != PERFORMANCE]
+        partitioned = [key for key in self.assets if key.path[-1] not in UNPARTITIONED]
         whole = len(self.assets) - len(partitioned)
         return len(partitioned) * self.sessions * max(len(self.symbols), 1) + whole
 
@@ -195,6 +199,15 @@ class Backfill:
         for part in view:
             yield replace(part, asks=asks, is_refreshing=is_refreshing)
         yield from self.book_parts(first, last)
+        yield from self.outcome_parts(last)
+
+    def outcome_parts(self, last: date) -> Iterator[Part]:
+        """Outcomes that are not as stored signals and bars tell them, up to *last*."""
+        lane, job = self.lane, outcomes_job_name(self.lane.name)
+        keys = [lane.key(name) for name in OUTCOMES]
+        stale = stale_outcomes(lane, self.warehouse, last, self.market.current())
+        for first, until in stale:
+            yield from self._chunks(job, keys, first, until, lane.symbols, lane.symbols)
 
     def account_parts(self) -> Iterator[Part]:
         """What the broker says of its account tonight, if it is one outside."""

@@ -1,7 +1,8 @@
 """What is run as one piece.
 
 An evening is three runs: the market, then each strategy's view, then its book. Dagster
-can't hold both kinds of partitions in one run.
+can't hold both kinds of partitions in one run. What became of earlier signals is a fourth,
+which nothing of the evening waits for.
 """
 
 from collections.abc import Sequence
@@ -36,6 +37,10 @@ VIEW = (*CHARTS, "signals")
 PERFORMANCE = "performance"
 BOOK = ("orders", "fills", "portfolio", PERFORMANCE)
 TRACKED = "tracked"
+CALIBRATION = "calibration"
+OUTCOMES = ("signal_outcomes", CALIBRATION)
+UNPARTITIONED = frozenset({PERFORMANCE, CALIBRATION})
+"""Assets that ride along: made once, whatever range a run is over."""
 
 
 def market_job() -> dg.JobDefinition:
@@ -88,6 +93,16 @@ def tracking_job(lane: Lane) -> dg.JobDefinition:
     )
 
 
+def outcomes_job(lane: Lane) -> dg.JobDefinition:
+    """What became of a strategy's signals, and how far its analyst can be trusted."""
+    return dg.define_asset_job(  # pyright: ignore[reportReturnType] - as above
+        outcomes_job_name(lane.name),
+        dg.AssetSelection.assets(*map(lane.key, OUTCOMES)),
+        description=f"What became of what {lane.name} thought.",
+        executor_def=dg.in_process_executor,
+    )
+
+
 def view_job_name(strategy: str) -> str:
     """Of the job that makes a strategy's charts and signals."""
     return f"{strategy}_view"
@@ -101,6 +116,11 @@ def book_job_name(strategy: str) -> str:
 def tracking_job_name(strategy: str) -> str:
     """Of the job that tells an experiment tracker of a strategy's sessions."""
     return f"{strategy}_tracking"
+
+
+def outcomes_job_name(strategy: str) -> str:
+    """Of the job that says what became of a strategy's signals."""
+    return f"{strategy}_outcomes"
 
 
 def range_tags(

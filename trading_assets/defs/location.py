@@ -8,6 +8,7 @@ from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.bars import bars_asset
+from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.ibkr_resources import ibkr_resources
@@ -18,6 +19,7 @@ from trading_assets.defs.jobs import (
     account_job,
     book_job,
     market_job,
+    outcomes_job,
     tracking_job,
     view_job,
 )
@@ -25,11 +27,12 @@ from trading_assets.defs.lanes import VOLUME, Lane, Market
 from trading_assets.defs.market_sensors import market_hours_sensor
 from trading_assets.defs.notifying import notifying_sensors
 from trading_assets.defs.orders import orders_asset
+from trading_assets.defs.outcomes import outcomes_asset
 from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
 from trading_assets.defs.resources import Settings, resources
 from trading_assets.defs.schedules import market_schedule, strategy_schedule
-from trading_assets.defs.sensors import book_sensor, tracking_sensor
+from trading_assets.defs.sensors import book_sensor, outcomes_sensor, tracking_sensor
 from trading_assets.defs.signals import signals_asset
 from trading_assets.defs.tracked import tracked_asset
 from trading_assets.errors import InvalidIndicator
@@ -89,6 +92,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
     told = [(own, tracking_job(own)) for own in market.lanes if settings.is_tracked]
+    outcomes = {lane.name: outcomes_job(lane) for lane in market.lanes}
     return dg.Definitions(
         assets=[
             bars_asset(market),
@@ -105,6 +109,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *([account_job()] if real_lanes(market) else []),
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
             *(job for _, job in told),
+            *outcomes.values(),
         ],
         schedules=[
             market_schedule(market),
@@ -113,6 +118,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
             *(tracking_sensor(lane, job) for lane, job in told),
+            *(outcomes_sensor(lane, outcomes[lane.name]) for lane in market.lanes),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),
@@ -153,4 +159,6 @@ def _lane_assets(
             )
         ),
         *(tracked_asset(market, book) for book in lane.books if settings.is_tracked),
+        outcomes_asset(market, lane),
+        calibration_asset(market, lane),
     ]

@@ -10,7 +10,10 @@ from trading_assets.adapters.brokers.choice import Brokers
 from trading_assets.adapters.brokers.port import Market as MarketOf
 from trading_assets.adapters.notifications.port import Notifier
 from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
+from trading_assets.core.calibration import HORIZON, multiples, walked_forward
 from trading_assets.core.market_days import MarketDays, market_days
+from trading_assets.core.outcomes import outcomes_of
+from trading_assets.core.panel import Panel
 from trading_assets.core.sizing import volatility_indicator
 from trading_assets.defs.coverage import never_made, require, waiting
 from trading_assets.defs.jobs import LAUNCHED_BY, SCHEDULE
@@ -202,6 +205,7 @@ def market_of(market: Market, lane: Lane, warehouse: Warehouse) -> MarketOf:
                 ),
                 signals=warehouse.read(SIGNALS, {**within, "strategy": lane.name}),
                 volatility=_volatility(lane, warehouse, within),
+                trust=_trust(lane, warehouse, first, last),
                 calendar=lane.calendar,
                 uncovered=_uncovered(warehouse, asked, beyond),
             )
@@ -245,6 +249,29 @@ def _volatility(lane: Lane, warehouse: Warehouse, within: dict) -> pd.DataFrame 
         return None
     stored = warehouse.read(INDICATORS, within, columns=["symbol", "session", column])
     return stored.rename(columns={column: "volatility"})
+
+
+def _trust(
+    lane: Lane, warehouse: Warehouse, first: date, last: date
+) -> pd.DataFrame | None:
+    """How much of its size each signal of a range gets, if sizing asks what it is worth.
+
+    Worked out from the lane's signals and bars, those before the range included: what is
+    stored of outcomes may be older, or not be there yet.
+    """
+    if lane.spec.sizing.confidence is None:
+        return None
+    within = {"symbol": lane.symbols, "session": Between(lane.start, last)}
+    signals = warehouse.read(SIGNALS, {**within, "strategy": lane.name})
+    actions = warehouse.read(CORPORATE_ACTIONS, {"symbol": lane.symbols})
+    panel = Panel.of(warehouse.read(BARS, within), actions)
+    outcomes = outcomes_of(signals, panel, lane.spec.costs, horizons=(HORIZON,))
+    own = signals[signals["session"] >= pd.Timestamp(first)]
+    found = walked_forward(own, outcomes)
+    probability, payoff = found["probability"].to_numpy(), found["payoff"].to_numpy()
+    return own[["symbol", "session"]].assign(
+        multiple=multiples(probability, payoff), probability=probability, payoff=payoff
+    )
 
 
 def _counts(rows: pd.DataFrame, requested: Requested) -> pd.DataFrame:

@@ -65,12 +65,27 @@ def symbol_partitions(
 
 def looking_back(sessions: int) -> dg.MultiPartitionMapping:
     """The same symbol's partition and the *sessions* - 1 before it, where they exist."""
+    return _within(1 - sessions, 0)
+
+
+def looking_ahead(sessions: int) -> dg.MultiPartitionMapping:
+    """The same symbol's partition and the *sessions* after it, as far as they exist yet.
+
+    Nothing waits for what does not exist: it is for those who look again later.
+    """
+    return _within(0, sessions)
+
+
+def _within(first: int, last: int) -> dg.MultiPartitionMapping:
+    """The same symbol's partitions from offset *first* to *last*, where they exist."""
     return dg.MultiPartitionMapping(
         {
             SESSION: dg.DimensionPartitionMapping(
                 SESSION,
                 dg.TimeWindowPartitionMapping(
-                    start_offset=1 - sessions, allow_nonexistent_upstream_partitions=True
+                    start_offset=first,
+                    end_offset=last,
+                    allow_nonexistent_upstream_partitions=True,
                 ),
             ),
             SYMBOL: dg.DimensionPartitionMapping(SYMBOL, dg.IdentityPartitionMapping()),

@@ -1,5 +1,6 @@
-"""What follows on what: after a strategy's view its book, and then who is told of it."""
+"""What follows on what: a strategy's view, its book and outcomes, who is told of them."""
 
+from collections.abc import Callable
 from datetime import date
 
 import dagster as dg
@@ -13,11 +14,16 @@ from trading_assets.defs.jobs import (
     RANGE_START,
     SCHEDULE,
     book_job_name,
+    outcomes_job_name,
     range_tags,
     tracking_job_name,
     view_job_name,
 )
 from trading_assets.defs.lanes import Lane
+from trading_assets.defs.outcomes import LONGEST
+
+SPARE_SESSIONS = 5
+"""How far an evening looks back beyond the longest horizon, for shares that missed bars."""
 
 
 def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
@@ -25,9 +31,41 @@ def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
 
     A view that a person or the backfill command started brings its own book, or none.
     """
+    return _after_the_view(
+        lane,
+        book,
+        f"{lane.name}_book_follows",
+        f"After a scheduled view of {lane.name}: its book of these sessions.",
+        _book_of,
+    )
+
+
+def outcomes_sensor(lane: Lane, outcomes: dg.JobDefinition) -> dg.SensorDefinition:
+    """Ask what became of a strategy's signals when a view of its schedule has succeeded.
+
+    The book does not wait for it, nor it for the book.
+    """
+    return _after_the_view(
+        lane,
+        outcomes,
+        f"{lane.name}_outcomes_follow",
+        f"After a scheduled view of {lane.name}: what became of its signals of the last "
+        f"{LONGEST} sessions.",
+        _outcomes_of,
+    )
+
+
+def _after_the_view(
+    lane: Lane,
+    job: dg.JobDefinition,
+    name: str,
+    description: str,
+    request: Callable[[Lane, dg.DagsterRun], dg.RunRequest],
+) -> dg.SensorDefinition:
+    """A sensor that makes one *request* per view that the schedule has asked for."""
 
     @dg.run_status_sensor(
-        name=f"{lane.name}_book_follows",
+        name=name,
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[
             dg.JobSelector(
@@ -36,23 +74,22 @@ def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
                 job_name=view_job_name(lane.name),
             )
         ],
-        request_job=book,
+        request_job=job,
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"After a scheduled view of {lane.name}: its book of these sessions.",
+        description=description,
     )
-    def book_follows(
-        context: dg.RunStatusSensorContext,
-    ) -> dg.RunRequest | dg.SkipReason:
-        return _book_of(lane, context.dagster_run)
+    def follows(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+        view = context.dagster_run
+        if view.tags.get(LAUNCHED_BY) != SCHEDULE:
+            return dg.SkipReason(f"run {view.run_id} was not started by the schedule")
+        return request(lane, view)
 
-    return book_follows
+    return follows
 
 
-def _book_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
+def _book_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest:
     """The book of the sessions that *view* has made."""
-    if view.tags.get(LAUNCHED_BY) != SCHEDULE:
-        return dg.SkipReason(f"run {view.run_id} was not started by the schedule")
     tags = {name: view.tags[name].partition("|")[0] for name in (RANGE_START, RANGE_END)}
     kept = {name: view.tags[name] for name in (RANGE, LAUNCHED_BY)}
     return dg.RunRequest(
@@ -111,3 +148,19 @@ def _tracking_of(lane: Lane, book: dg.DagsterRun) -> dg.RunRequest | dg.SkipReas
 def first_tracked(lane: Lane, last: date) -> date:
     """Where the range that is told by itself begins, if it ends with *last*."""
     return lane.calendar.between(lane.start, last)[-LAST_TRACKED_SESSIONS:][0]
+
+
+def _outcomes_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest:
+    """Outcomes of the sessions that *view* has made, and of all that may yet change."""
+    first, last = (
+        date.fromisoformat(view.tags[name].partition("|")[0])
+        for name in (RANGE_START, RANGE_END)
+    )
+    calendar = lane.calendar
+    reach = LONGEST + SPARE_SESSIONS
+    at = max(calendar.position(first) - reach, calendar.position(lane.start))
+    return dg.RunRequest(
+        run_key=f"{outcomes_job_name(lane.name)}-{view.run_id}",
+        job_name=outcomes_job_name(lane.name),
+        tags=range_tags(calendar.sessions[at], last, lane.symbols, launched_by=SCHEDULE),
+    )

@@ -6,6 +6,7 @@ from trading_assets.models.chart import Chart
 from trading_assets.models.fill import BookEvent, Fill
 from trading_assets.models.indicator import Indicators
 from trading_assets.models.order import Order, OrderEvent
+from trading_assets.models.outcome import SignalOutcome
 from trading_assets.models.portfolio import Performance, Portfolio, Position, Trade
 from trading_assets.models.signal import Signal
 from trading_assets.models.symbol import Listing
@@ -37,6 +38,12 @@ CHARTS = Table(
 )
 SIGNALS = Table(
     "signals", Signal, ("strategy", "symbol", "session"), ("strategy", "symbol", "session")
+)
+SIGNAL_OUTCOMES = Table(
+    "signal_outcomes",
+    SignalOutcome,
+    ("strategy", "symbol", "session", "horizon_sessions"),
+    ("strategy", "symbol", "session"),
 )
 ORDERS = Table("orders", Order, (*BOOK, "order_id"), (*BOOK, "session"))
 ORDER_EVENTS = Table(
@@ -84,6 +91,7 @@ TABLES = (
     POSITIONS,
     PORTFOLIO,
     PERFORMANCE,
+    SIGNAL_OUTCOMES,
     COVERAGE,
     SYMBOLS,
     ACCOUNT,

@@ -211,11 +211,18 @@ class Charts(Value):
     draw: Draw | None = None
 
 
+class SizedBy(StrEnum):
+    """What an order's size is scaled by, beside its own arithmetic."""
+
+    CALIBRATED = "calibrated"
+
+
 class FixedShares(Value):
     """The same number of shares each time."""
 
     kind: Literal["fixed_shares"]
     shares: Whole = Field(gt=0)
+    confidence: SizedBy | None = None
 
 
 class FixedNotional(Value):
@@ -223,6 +230,7 @@ class FixedNotional(Value):
 
     kind: Literal["fixed_notional"]
     notional: Number = Field(gt=0)
+    confidence: SizedBy | None = None
 
 
 class RiskFraction(Value):
@@ -230,6 +238,7 @@ class RiskFraction(Value):
 
     kind: Literal["risk_fraction"]
     risk_frac: Fraction = 0.01
+    confidence: SizedBy | None = None
 
 
 class VolatilityTarget(Value):
@@ -238,7 +247,11 @@ class VolatilityTarget(Value):
     kind: Literal["volatility_target"]
     annual_volatility_frac: Fraction
     window_sessions: Whole = Field(default=20, ge=5, le=252)
+    confidence: SizedBy | None = None
 
+
+SCALES = frozenset({"confidence"})
+"""What no sizing had at first: books decided without it must stand."""
 
 Sizing = Annotated[
     FixedShares | FixedNotional | RiskFraction | VolatilityTarget,
@@ -424,7 +437,7 @@ class StrategySpec(Value):
             sorted(self.universe),
             self.start,
             self.capital,
-            self.sizing,
+            _without_idle(self.sizing, SCALES),
             _without_idle(self.risk, CAPS),
             {"broker": "simulated", **self.execution.model_dump(include=DECIDING)},
             self.costs,

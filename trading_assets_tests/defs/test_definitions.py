@@ -59,6 +59,12 @@ cross: cross/portfolio, 20 from 2024-02-01 to 2024-02-29
 cross: cross/performance, once
   <- cross/fills, all of it
   <- cross/portfolio, all of it
+cross: cross/signal_outcomes, 60 from 2024-02-01|AAA to 2024-02-29|CCC
+  <- bars, and 60 sessions after it
+  <- cross/signals
+  tells of resolved
+cross: cross/calibration, once
+  <- cross/signal_outcomes, all of it
 ranges: ranges/daily_chart, 40 from 2024-02-01|AAA to 2024-02-29|CCC
   <- bars, 520 sessions
   <- indicators
@@ -88,23 +94,33 @@ ranges: ranges/portfolio, 20 from 2024-02-01 to 2024-02-29
 ranges: ranges/performance, once
   <- ranges/fills, all of it
   <- ranges/portfolio, all of it
+ranges: ranges/signal_outcomes, 40 from 2024-02-01|AAA to 2024-02-29|CCC
+  <- bars, and 60 sessions after it
+  <- ranges/signals
+  tells of resolved
+ranges: ranges/calibration, once
+  <- ranges/signal_outcomes, all of it
 """
 """Sizing of `ranges` asks for volatility, so its orders rest on indicators too."""
 
 JOBS = """
 cross_book: fills orders performance portfolio
+cross_outcomes: calibration signal_outcomes
 cross_view: daily_chart signals weekly_chart
 market: bars indicators
 ranges_book: fills orders performance portfolio
+ranges_outcomes: calibration signal_outcomes
 ranges_view: daily_chart signals weekly_chart
 at 15 17 * * 1-5 America/New_York: cross_view
 at 5 17 * * 1-5 America/New_York: market
 at 15 17 * * 1-5 America/New_York: ranges_view
 cross_book_follows: cross_book
+cross_outcomes_follow: cross_outcomes
 evening_missed: nothing
 held_back_notices: nothing
 market_hours: nothing
 ranges_book_follows: ranges_book
+ranges_outcomes_follow: ranges_outcomes
 run_failed: nothing
 """
 
@@ -154,6 +170,7 @@ BARS, INDICATORS = "bars", "indicators"
 CHARTS = {"cross/daily_chart", "cross/weekly_chart"}
 SIGNALS, ORDERS, FILLS = "cross/signals", "cross/orders", "cross/fills"
 PORTFOLIO, PERFORMANCE = "cross/portfolio", "cross/performance"
+OUTCOMES = {"cross/signal_outcomes", "cross/calibration"}
 
 
 @pytest.mark.parametrize(
@@ -175,7 +192,7 @@ PORTFOLIO, PERFORMANCE = "cross/portfolio", "cross/performance"
         pytest.param(
             "risk: {",
             "costs: {slippage_bps: 2}\nrisk: {",
-            {ORDERS, FILLS, PORTFOLIO},
+            {ORDERS, FILLS, PORTFOLIO, *OUTCOMES},
             id="costs",
         ),
         pytest.param(
@@ -193,7 +210,12 @@ PORTFOLIO, PERFORMANCE = "cross/portfolio", "cross/performance"
         ),
         pytest.param("daily_sessions: 20", "daily_sessions: 21", CHARTS, id="charts"),
         pytest.param("[sma_5, ", "[sma_5, ema_5, ", CHARTS, id="a line in the charts"),
-        pytest.param("benchmark: AAA", "benchmark: BBB", {PERFORMANCE}, id="benchmark"),
+        pytest.param(
+            "benchmark: AAA",
+            "benchmark: BBB",
+            {PERFORMANCE, *OUTCOMES},
+            id="benchmark",
+        ),
         pytest.param(
             "name: cross", "name: cross\ndescription: as before", set(), id="words"
         ),
@@ -301,6 +323,8 @@ def drawn_mapping(mapping: Any) -> str:
         symbols = mapping.downstream_mappings_by_upstream_dimension["symbol"]
         assert isinstance(symbols.partition_mapping, dg.IdentityPartitionMapping)
         offset: Any = sessions.partition_mapping
+        if offset.end_offset:
+            return f", and {offset.end_offset} sessions after it"
         return f", {1 - offset.start_offset} sessions" if offset.start_offset else ""
     if isinstance(mapping, dg.MultiToSingleDimensionPartitionMapping):
         return ", every symbol"

@@ -18,6 +18,7 @@ from trading_assets.defs import fast_paths
 from trading_assets.defs.partitions import (
     Requested,
     every_symbol,
+    looking_ahead,
     looking_back,
     session_partitions,
     symbol_partitions,
@@ -198,6 +199,45 @@ def test_looking_back_counts_sessions_and_keeps_to_the_symbol() -> None:
         "2024-01-11|BBB",
         "2024-01-12|BBB",
         "2024-01-16|BBB",
+    }
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(SUBSETS, st.integers(1, 30))
+def test_what_looks_ahead_is_what_dagster_says(asked: list[str], sessions: int) -> None:
+    """Above the last session there is nothing yet, and nothing is missed."""
+    mapping = looking_ahead(sessions)
+    subset = CELLS.empty_subset().with_partition_keys(asked)
+
+    above = stock(mapping, CELLS, subset, CELLS, False)  # noqa: FBT003 - as above
+    below = stock(mapping, CELLS, subset, CELLS, True)  # noqa: FBT003 - as above
+    upstream = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        subset, CELLS, CELLS
+    )
+    downstream = mapping.get_downstream_partitions_for_partitions(subset, CELLS, CELLS)
+
+    assert set(upstream.partitions_subset.get_partition_keys()) == set(
+        above.partitions_subset.get_partition_keys()
+    )
+    assert not upstream.required_but_nonexistent_subset.get_partition_keys()
+    assert set(downstream.get_partition_keys()) == set(below.get_partition_keys())
+
+
+def test_looking_ahead_counts_sessions_and_ends_with_the_last_there_is() -> None:
+    mapping = looking_ahead(2)
+    last = CELLS.get_partition_keys()[-1].partition("|")[0]
+    asked = ["2024-01-11|BBB", f"{last}|AAA"]
+    subset = CELLS.empty_subset().with_partition_keys(asked)
+
+    found = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        subset, CELLS, CELLS
+    )
+
+    assert set(found.partitions_subset.get_partition_keys()) == {
+        "2024-01-11|BBB",
+        "2024-01-12|BBB",
+        "2024-01-16|BBB",
+        f"{last}|AAA",
     }
 
 

@@ -28,6 +28,7 @@ from trading_assets.defs.jobs import (
     RANGE_END,
     RANGE_START,
     book_job_name,
+    outcomes_job_name,
     view_job_name,
 )
 from trading_assets.defs.lanes import MARKET, Lane, Market
@@ -40,6 +41,7 @@ from trading_assets.models.tables import TABLES
 from trading_assets.sessions import trading_calendar
 
 SYMBOLS = ("AAA", "BBB", "CCC")
+OUTCOMES = "signal_outcomes"
 FIELDS = ("open", "high", "low", "close", "volume")
 MARKET_START = date(2024, 1, 2)
 START = date(2024, 2, 1)
@@ -273,13 +275,21 @@ class World:
         for name in ("settings", "market", "definitions"):
             self.__dict__.pop(name, None)
 
-    def tables(self, *, without: Iterable[str] = ("charts",)) -> dict[str, pd.DataFrame]:
-        """Every table but its wall clock; charts depend on which run was an evening's."""
-        return {
+    def tables(
+        self, *, without: Iterable[str] = ("charts", OUTCOMES)
+    ) -> dict[str, pd.DataFrame]:
+        """Every table but its wall clock; charts depend on which run was an evening's.
+
+        So do outcomes: on how often they were looked at.
+        """
+        read = {
             table.name: self.warehouse.read(table).drop(columns=list(table.wall_clock))
             for table in TABLES
             if table.name not in without
         }
+        coverage = read["coverage"]
+        of_these = coverage[~coverage["asset"].isin(list(without))]
+        return read | {"coverage": of_these.reset_index(drop=True)}
 
     # Runs
 
@@ -343,6 +353,20 @@ class World:
             book_job_name(name), first or days[0], last or days[-1], assets=assets
         )
 
+    def make_outcomes(
+        self,
+        name: str,
+        first: date | None = None,
+        last: date | None = None,
+        symbols: Sequence[str] = (),
+        *,
+        only: Sequence[str] = (OUTCOMES,),
+    ) -> dg.ExecuteInProcessResult:
+        """Outcomes of the signals of a range, and with *only* (…) also their picture."""
+        own, days = symbols or self.lane(name).symbols, self.lane_sessions
+        job, assets = outcomes_job_name(name), [f"{name}/{asset}" for asset in only]
+        return self.run(job, first or days[0], last or days[-1], own, assets)
+
     def make_all(self, first: date | None = None, last: date | None = None) -> None:
         """The market, then each strategy's view and book, in one range each."""
         assert self.make_market(last=last).success
@@ -355,11 +379,22 @@ class World:
         return Backfill.of(self.settings, self.market, self.lane(name).history)
 
     def backfilled(
-        self, name: str, first: date, last: date, symbols: tuple[str, ...] = ()
+        self,
+        name: str,
+        first: date,
+        last: date,
+        symbols: tuple[str, ...] = (),
+        *,
+        outcomes: bool = False,
     ) -> list[str]:
-        """Run the parts of a backfill, as the command does; the titles of what was run."""
+        """Run the parts of a backfill, as the command does; the titles of what was run.
+
+        Without its *outcomes*, which most tests are not about.
+        """
         work, titles = self.backfill(name), []
         for part in work.parts(first, last, symbols, with_charts=True):
+            if part.job == outcomes_job_name(name) and not outcomes:
+                continue
             told: list[Progress] = []
             with patch.dict(os.environ, RUN_ENVIRONMENT):
                 work.run(self.definitions, self.instance, part, told.append)

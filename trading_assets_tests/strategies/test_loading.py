@@ -143,7 +143,7 @@ class TestReading:
         ),
         pytest.param(
             "sizing: {kind: risk_fraction, shares: 5}",
-            "5: sizing.shares: unknown key (allowed: kind, risk_frac)",
+            "5: sizing.shares: unknown key (allowed: confidence, kind, risk_frac)",
             id="key of another kind",
         ),
         pytest.param("charts: 5", "5: charts: must be a mapping of keys and values, was 5"),

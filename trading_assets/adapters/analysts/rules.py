@@ -33,7 +33,7 @@ from trading_assets.strategies.spec import fingerprint
 ACTIONS = np.array([Action.SELL.value, Action.HOLD.value, Action.BUY.value], dtype=object)
 """By the action's number plus one."""
 
-FORMAT = "1"
+FORMAT = "2"
 """Changes when the same opinions become other rows."""
 
 
@@ -101,7 +101,7 @@ class RulesAnalyst(Analyst):
             "output_tokens": 0,
             "latency_seconds": 0.0,
             "is_abstention": opinions.abstains,
-            "is_out_of_sample": True,
+            "is_out_of_sample": True,  # arithmetic remembers nothing
             "inputs_hash": list(_hashes(views, self.version_hash)),
         }
         frame = pd.DataFrame(columns, index=range(len(views)))
