@@ -263,15 +263,18 @@ def code_versions(world: World) -> dict[str, str | None]:
 # What loading costs
 
 HEAVY = {
+    "anthropic",
     "backtrader",
     "duckdb",
     "empyrical",
     "exchange_calendars",
+    "genai_prices",
     "imagecodecs",
     "matplotlib",
     "mlflow",
     "mplfinance",
     "numba",
+    "openai",
     "pandas_ta",
     "scipy",
     "talib",

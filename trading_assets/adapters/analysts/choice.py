@@ -1,6 +1,5 @@
 """Which analyst a strategy asks."""
 
-from trading_assets.adapters.analysts.chart_reader import ChartReader
 from trading_assets.adapters.analysts.port import Analyst
 from trading_assets.adapters.analysts.rules import rules_analyst_of
 from trading_assets.errors import InvalidPrompt
@@ -19,6 +18,9 @@ def analyst_of(strategy: LoadedStrategy) -> Analyst:
     asked = strategy.spec.analyst
     if isinstance(asked, RulesAnalyst):
         return rules_analyst_of(strategy, asked)
+    # Whoever asks no model shall not wait for what asking needs.
+    from trading_assets.adapters.analysts.chart_reader import ChartReader  # noqa: PLC0415
+
     try:
         return ChartReader.of(strategy, asked)
     except InvalidPrompt as error:

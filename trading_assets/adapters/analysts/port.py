@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
-from trading_assets.adapters.analysts.desk import ModelDesk
 from trading_assets.core.panel import Panel
 from trading_assets.core.views import Views
 from trading_assets.errors import TradingAssetsError
+
+if TYPE_CHECKING:
+    from trading_assets.adapters.analysts.desk import ModelDesk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +45,7 @@ class Asking:
         is_refreshing: Whether to ask anew about what there is an opinion of.
     """
 
-    desk: ModelDesk | None = None
+    desk: "ModelDesk | None" = None
     run_id: str = ""
     is_refreshing: bool = False
 
