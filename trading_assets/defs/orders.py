@@ -68,7 +68,7 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
                 sessions,
                 requested.first,
                 market_of(market, lane, warehouse),
-                heeds_halts=is_an_evening(context, requested, market.current()),
+                heeds_people=is_an_evening(context, requested, market.current()),
             )
         if traded.superseded:
             context.log.warning(

@@ -148,9 +148,9 @@ class IbkrBroker(Broker):
         first: date,
         market: Market,
         *,
-        heeds_halts: bool = False,
+        heeds_people: bool = False,
     ) -> Traded:
-        del heeds_halts  # they always bind here
+        del heeds_people  # they always bind here
         name = plan.spec.name
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
         with self.alone(name), self._session(name, is_tonight=is_tonight) as session:

@@ -176,7 +176,7 @@ def test_a_halt_is_kept_with_the_session_of_its_lane(ledger: Ledger) -> None:
     simulated, replay = SimulatedBroker(ledger), SimulatedBroker(ledger, Lane.REPLAY)
     ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
 
-    through(simulated, 3, heeds_halts=True)
+    through(simulated, 3, heeds_people=True)
     through(replay, 3)
 
     assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
@@ -202,11 +202,11 @@ def test_a_walk_that_was_not_recorded_has_recorded_no_halt(
 
     monkeypatch.setattr(store, "_insert", breaks)
     with pytest.raises(KeyboardInterrupt):
-        through(broker, 3, heeds_halts=True)
+        through(broker, 3, heeds_people=True)
     monkeypatch.undo()
 
     assert ledger.halts.sessions("reference", "simulated") == {}
-    assert through(broker, 3, heeds_halts=True).walked == DAYS[:4]
+    assert through(broker, 3, heeds_people=True).walked == DAYS[:4]
     assert set(ledger.halts.sessions("reference", "simulated")) == {DAYS[3]}
 
 
@@ -214,11 +214,11 @@ def test_an_evening_that_is_redone_under_another_halt_keeps_its_first_reason(
     broker: SimulatedBroker, ledger: Ledger
 ) -> None:
     ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
-    through(broker, 3, heeds_halts=True)
+    through(broker, 3, heeds_people=True)
     ledger.halts.halt("reference", DAYS[3], "ina", "and still do")
 
     changed = restated(3, "BBB", 52.5)
-    assert through(broker, 3, market=changed, heeds_halts=True).walked == (DAYS[3],)
+    assert through(broker, 3, market=changed, heeds_people=True).walked == (DAYS[3],)
 
     assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
 
