@@ -37,6 +37,15 @@ FOLLOWING = {
 What was approved can still be kept in the house by a rule: then it is refused.
 """
 
+EXPIRY = "expiry"
+"""Who says that a proposal is over."""
+
+DESK = "desk"
+"""Who says that it was submitted, kept in the house, or decided anew."""
+
+OURS = frozenset({EXPIRY, DESK})
+"""Who is no person."""
+
 OPEN = frozenset({ApprovalState.PROPOSED, ApprovalState.APPROVED})
 """Something is still to come."""
 
@@ -113,7 +122,8 @@ class Ruling:
 
     def __str__(self) -> str:
         """For people."""
-        return f"{self.state} by {self.who}{f': {self.why}' if self.why else ''}"
+        by = "" if self.who in OURS else f" by {self.who}"
+        return f"{self.state}{by}{f': {self.why}' if self.why else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from trading_assets.adapters.ledger.schema import (
 )
 from trading_assets.errors import ApprovalClosed
 from trading_assets.models.approval import (
+    DESK,
+    EXPIRY,
     FOLLOWING,
     OPEN,
     Approval,
@@ -29,12 +31,6 @@ from trading_assets.models.approval import (
 )
 from trading_assets.models.intent import OrderTicket
 from trading_assets.strategies.spec import ApprovalRule
-
-EXPIRY = "expiry"
-"""Who says that a proposal is over."""
-
-DESK = "desk"
-"""Who says that it was submitted, or kept in the house."""
 
 KEY = ("lane", "order_id", "number")
 PLAIN = (
