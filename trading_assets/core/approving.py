@@ -19,6 +19,8 @@ from trading_assets.models.base import Lane
 from trading_assets.models.intent import OrderTicket
 from trading_assets.models.order import OrderStatus
 
+DRIFT_DIGITS = 9
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
@@ -122,8 +124,11 @@ def proposals_of(
 
 
 def drift_frac(close: float, price: float) -> float:
-    """How far *price* is from the *close* that was decided on, as a signed fraction."""
-    return price / close - 1.0
+    """How far *price* is from the *close* that was decided on, as a signed fraction.
+
+    Rounded, so that 10.2 is not further from 10 than 2 %.
+    """
+    return round(price / close - 1.0, DRIFT_DIGITS)
 
 
 def _head_id(ticket: OrderTicket) -> str:

@@ -16,7 +16,7 @@ import dagster as dg
 from trading_assets.adapters.ibkr.ping import Doorbell
 from trading_assets.adapters.ledger.approvals import ApprovalBook
 from trading_assets.adapters.notifications.port import Notifier
-from trading_assets.defs.jobs import APPROVAL, book_job_name, range_tags
+from trading_assets.defs.jobs import APPROVAL, RANGE, book_job_name, range_tags
 from trading_assets.defs.lanes import Lane, Market
 from trading_assets.defs.resources import Settings
 from trading_assets.defs.schedules import ATTEMPTS, UNFINISHED
@@ -192,18 +192,19 @@ def _request(
         return f"{lane.name}: {len(unsent)} approved, and IBKR_READONLY is not no"
     names = sorted(f"{it.proposal.order_id} {it.number}" for it in unsent)
     own = hashlib.sha256("\n".join(names).encode()).hexdigest()[:12]
-    runs = instance.get_runs(dg.RunsFilter(tags={APPROVED: lane.name}))
+    tags = range_tags(session, session, launched_by=APPROVAL) | {APPROVED: lane.name}
+    mine = {name: tags[name] for name in (APPROVED, RANGE)}
+    runs = instance.get_runs(dg.RunsFilter(tags=mine))
     if any(run.status in UNFINISHED for run in runs):
         return f"{lane.name}: a run that sends what was approved is under way"
     tried = sum(run.tags.get(APPROVED_SET) == own for run in runs)
     if tried >= ATTEMPTS:
         return f"{lane.name}: sending {own} has been tried {tried} times: see its runs"
     job = book_job_name(lane.name)
-    tags = range_tags(session, session, launched_by=APPROVAL)
     return dg.RunRequest(
         run_key=f"{job}-approved-{session}-{own}-{tried + 1}",
         job_name=job,
-        tags=tags | {APPROVED: lane.name, APPROVED_SET: own},
+        tags=tags | {APPROVED_SET: own},
         asset_selection=[lane.book.key("orders")],
     )
 

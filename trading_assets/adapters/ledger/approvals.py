@@ -33,6 +33,7 @@ from trading_assets.models.intent import OrderTicket
 from trading_assets.strategies.spec import ApprovalRule
 
 KEY = ("lane", "order_id", "number")
+SAME = [APPROVAL_RULINGS.c[name] == APPROVAL_PROPOSALS.c[name] for name in KEY]
 PLAIN = (
     "lane",
     "strategy",
@@ -116,11 +117,9 @@ class ApprovalBook(LedgerPart):
 
     def expire(self, at: datetime) -> list[Approval]:
         """Write down which proposals are over at the instant *at*; those that were news."""
-        query = APPROVAL_PROPOSALS.c.expires_at <= at
-        unanswered = ~sa.exists().where(
-            *(APPROVAL_RULINGS.c[name] == APPROVAL_PROPOSALS.c[name] for name in KEY)
-        )
-        over = self._found(query, unanswered)
+        said = sa.select(APPROVAL_RULINGS.c.seq).where(*SAME)
+        answered = said.correlate(APPROVAL_PROPOSALS).exists()
+        over = self._found(APPROVAL_PROPOSALS.c.expires_at <= at, ~answered)
         return [it for it in over if self._told(it, lambda own: _expired(own, at))]
 
     def note(
@@ -258,12 +257,7 @@ def _approvals(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> lis
     said: dict[tuple[Any, ...], list[Ruling]] = {}
     rulings = (
         sa.select(APPROVAL_RULINGS)
-        .join(
-            APPROVAL_PROPOSALS,
-            sa.and_(
-                *(APPROVAL_RULINGS.c[name] == APPROVAL_PROPOSALS.c[name] for name in KEY)
-            ),
-        )
+        .join(APPROVAL_PROPOSALS, sa.and_(*SAME))
         .where(*where)
         .order_by(APPROVAL_RULINGS.c.seq)
     )
