@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_assets.commands.approvals import approvals
 from trading_assets.commands.calibration import calibration
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
@@ -51,6 +52,7 @@ main.add_command(halt)
 main.add_command(resume)
 main.add_command(halts)
 main.add_command(flatten)
+main.add_command(approvals)
 main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)

@@ -12,6 +12,7 @@ TradingAssetsError
 ├── SchemaTooNew            the ledger was written by a newer version of this package
 ├── ShapeMismatch           rows that do not fit the table they are written to
 ├── OrderConflict           the same order id with another content
+├── ApprovalClosed          what was to be approved was answered before, or is over
 ├── OrderUnresolved         an earlier order has to be looked into before a new one
 ├── GatewayUnreachable      no connection to a broker's gateway: nothing was asked
 ├── NoAnswer                asked and heard nothing: it may have been done all the same
@@ -79,6 +80,10 @@ class ShapeMismatch(TradingAssetsError):
 
 class OrderConflict(TradingAssetsError):
     """An order id that was used before for something else."""
+
+
+class ApprovalClosed(TradingAssetsError):
+    """Somebody else has answered before, or it is too late to be asked."""
 
 
 class OrderUnresolved(TradingAssetsError):

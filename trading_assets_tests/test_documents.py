@@ -531,6 +531,7 @@ def test_the_readme_lists_every_command() -> None:
         "resume",
         "halts",
         "flatten",
+        *(f"approvals {name}" for name in ("list", "show", "approve", "reject", "send")),
         "reconcile",
         "notify",
         "backup",

@@ -26,7 +26,12 @@ from trading_assets.core.risk import (
 from trading_assets.core.sizing import LevelMissing, shares_wanted
 from trading_assets.core.venue import SIDES, Row, Venue
 from trading_assets.models.order import Leg, OrderStatus, OrderType, TimeInForce
-from trading_assets.strategies.spec import EntryOrder, StrategySpec, fingerprint
+from trading_assets.strategies.spec import (
+    ApprovalRule,
+    EntryOrder,
+    StrategySpec,
+    fingerprint,
+)
 
 DECISION_VERSION = "1"
 """Part of every book's hash: raised when the same signals would give other orders."""
@@ -61,17 +66,32 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One order, submitted or refused.
+    """One order: submitted, refused, or waiting for a person.
 
     Attributes:
         ticket: What to trade.
         is_refused: Whether the gate held it back.
         reason: Why it was decided; if refused, the rule and its numbers.
+        is_awaiting: Whether it may be sent only once a person has approved it.
     """
 
     ticket: Ticket
     is_refused: bool
     reason: str
+    is_awaiting: bool = False
+
+    @property
+    def is_let_out(self) -> bool:
+        """Whether nothing and nobody holds it back."""
+        return not (self.is_refused or self.is_awaiting)
+
+    @property
+    def status(self) -> OrderStatus:
+        """As its row tells it."""
+        if self.is_refused:
+            return OrderStatus.REFUSED
+        is_awaiting = self.is_awaiting
+        return OrderStatus.AWAITING_APPROVAL if is_awaiting else OrderStatus.SUBMITTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +129,14 @@ def decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Deci
     """What to order at the close of day number *day*.
 
     A signal that agrees with the position and the working orders asks for nothing; a
-    symbol without a bar is not asked about. In a halted session all of it is held back.
+    symbol without a bar is not asked about. In a halted session all of it is held back;
+    in one in which people are asked, what needs their approval waits for it.
     """
     decided = _decide(plan, days, day, exchange)
-    halt = days.halted.get(days.sessions[day])
-    return decided if halt is None else list(_held_back(decided, halt))
+    session = days.sessions[day]
+    if (halt := days.halted.get(session)) is not None:
+        return list(_held_back(decided, halt))
+    return awaiting_approval(decided, days.approvals.get(session, ApprovalRule.NONE))
 
 
 def _decide(plan: Plan, days: MarketDays, day: int, exchange: Venue) -> list[Decided]:
@@ -134,6 +157,28 @@ def _held_back(decided: list[Decided], halt: str) -> Iterator[Decided]:
             yield replace(order, is_refused=True, reason=f"halt: {halt}")
 
 
+def awaiting_approval(decided: list[Decided], rule: ApprovalRule) -> list[Decided]:
+    """*decided*, with what needs a person's approval by *rule* waiting for it.
+
+    A leg waits with its entry. What is refused is refused, and nobody is asked.
+    """
+    if rule is ApprovalRule.NONE:
+        return decided
+    return [
+        replace(
+            own, is_awaiting=not own.is_refused and needs_approval(rule, own.ticket.leg)
+        )
+        for own in decided
+    ]
+
+
+def needs_approval(rule: ApprovalRule, leg: Leg) -> bool:
+    """Whether an order for *leg* waits for a person by *rule*."""
+    if rule is ApprovalRule.ENTRIES:
+        return leg is not Leg.EXIT
+    return rule is ApprovalRule.REQUIRED
+
+
 def order_rows(
     plan: Plan, days: MarketDays, day: int, decided: list[Decided]
 ) -> Iterator[Row]:
@@ -141,7 +186,6 @@ def order_rows(
     closed_at = days.closes_at[day]
     for order in decided:
         ticket = order.ticket
-        status = OrderStatus.REFUSED if order.is_refused else OrderStatus.SUBMITTED
         yield {
             "order_id": ticket.order_id,
             "session": days.sessions[day],
@@ -153,11 +197,11 @@ def order_rows(
             "limit_price": ticket.limit_price,
             "stop_price": ticket.stop_price,
             "tif": ticket.tif.value,
-            "status": status.value,
+            "status": order.status.value,
             "reason": order.reason,
             "decided_at": closed_at,
-            "submitted_at": None if order.is_refused else closed_at,
-            "broker_order_id": "" if order.is_refused else ticket.order_id,
+            "submitted_at": closed_at if order.is_let_out else None,
+            "broker_order_id": ticket.order_id if order.is_let_out else "",
             "spec_hash": plan.rules_hash,
         }
 

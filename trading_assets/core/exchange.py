@@ -1,5 +1,6 @@
 """The simulated exchange: in which order a session's orders become fills.
 
+0. What waited for a person works if it was approved, and is gone if not.
 1. Before the open: splits, then dividends, then spin-offs, on what was held.
 2. At the open: market orders, exits before entries, by symbol.
 3. Resting orders: those that the open gapped beyond, at the open; then the others.
@@ -9,10 +10,12 @@
 Same bars, same orders, same fills, on any machine.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import override
 
+from trading_assets.core.approving import Waiting
+from trading_assets.core.book import Book
 from trading_assets.core.commission import commission
 from trading_assets.core.filling import (
     Candle,
@@ -23,14 +26,58 @@ from trading_assets.core.filling import (
     price_within,
     triggers,
 )
+from trading_assets.core.market_days import MarketDays
 from trading_assets.core.venue import Venue
+from trading_assets.models.approval import ApprovalState, Ruling
 from trading_assets.models.order import Leg, OrderEventStatus, OrderType, TimeInForce
+from trading_assets.strategies.spec import Costs
 
 type Pricing = Callable[[Ticket, Candle, float], Price | None]
 
 
 class SimulatedExchange(Venue):
-    """Fills one strategy's orders from recorded bars, and keeps its book."""
+    """Fills one strategy's orders from recorded bars, and keeps its book.
+
+    Attributes:
+        waiting: What was decided at the last close and waits for a person.
+    """
+
+    def __init__(
+        self,
+        *,
+        strategy: str,
+        days: MarketDays,
+        costs: Costs,
+        book: Book,
+        tickets: Iterable[Ticket] = (),
+        waiting: Iterable[Waiting] = (),
+    ) -> None:
+        super().__init__(
+            strategy=strategy, days=days, costs=costs, book=book, tickets=tickets
+        )
+        self.waiting: Sequence[Waiting] = tuple(waiting)
+
+    @property
+    @override
+    def symbols(self) -> set[str]:
+        return super().symbols.union(own.tickets[0].symbol for own in self.waiting)
+
+    def hear(self, day: int) -> None:
+        """Heed what people have said before the open of day number *day*.
+
+        What they have approved works from this open on, as if it had been submitted at the
+        close; of the rest it is written down why it does not.
+        """
+        answers = self._days.answers.get(self._days.sessions[day], {})
+        opened_at = self._days.opens_at[day]
+        for family in self.waiting:
+            answer = answers.get((family.order_id, family.payload_hash))
+            status, why = _heard(answer)
+            for ticket in family.tickets:
+                self._event(ticket, day, status, opened_at, why)
+            if status is OrderEventStatus.APPROVED:
+                self.submit(day, family.tickets, opened_at)
+        self.waiting = ()
 
     def trade(self, day: int) -> None:
         """Let day number *day* happen; its closes become the marks."""
@@ -51,14 +98,23 @@ class SimulatedExchange(Venue):
             self._close_day(day, symbol, candle)
         self.book.mark(self._days.closes(day))
 
-    def submit(self, day: int, tickets: Iterable[Ticket]) -> None:
-        """Take orders at the close of day number *day*; an exit cancels the legs first."""
+    def submit(
+        self, day: int, tickets: Iterable[Ticket], at: datetime | None = None
+    ) -> None:
+        """Take orders on day number *day*; an exit cancels the legs first.
+
+        Args:
+            day: Of the instant.
+            tickets: Legs after their entry.
+            at: When; None for the close.
+        """
+        at = at or self._closed_at(day)
         for ticket in tickets:
             if ticket.leg is Leg.EXIT:
-                self._cancel_all(day, ticket.symbol, "gives way to an exit")
+                self._cancel_all(day, ticket.symbol, "gives way to an exit", at)
             self._tickets.setdefault(ticket.symbol, []).append(ticket)
             if not ticket.is_waiting:
-                self._event(ticket, day, OrderEventStatus.WORKING, self._closed_at(day))
+                self._event(ticket, day, OrderEventStatus.WORKING, at)
 
     def cancel(self, day: int, order_id: str, reason: str) -> bool:
         """Cancel an order and the legs that wait for it; False if there is none such."""
@@ -243,6 +299,15 @@ class SimulatedExchange(Venue):
                 "at": at,
             }
         )
+
+
+def _heard(answer: Ruling | None) -> tuple[OrderEventStatus, str]:
+    """What becomes of an order that waited for *answer*, and why."""
+    if answer is None:
+        return OrderEventStatus.EXPIRED, "expired: nobody had approved it by the open"
+    if answer.state is ApprovalState.APPROVED:
+        return OrderEventStatus.APPROVED, str(answer)
+    return OrderEventStatus.REJECTED, str(answer)
 
 
 def _is_market_exit(ticket: Ticket) -> bool:

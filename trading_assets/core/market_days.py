@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from trading_assets.core.filling import Candle
 from trading_assets.errors import InvalidInput
+from trading_assets.models.approval import Ruling
 from trading_assets.models.bar import ActionKind
 from trading_assets.models.signal import Action
 from trading_assets.sessions import TradingCalendar
+from trading_assets.strategies.spec import ApprovalRule
 
 Floats = NDArray[np.float64]
 
@@ -24,6 +26,9 @@ LEVELS = ("confidence_score", "entry", "stop_loss", "take_profit")
 TRUST = ("multiple", "probability", "payoff")
 ACTION_ORDER = {ActionKind.SPLIT: 0, ActionKind.DIVIDEND: 1, ActionKind.SPINOFF: 2}
 WANTED = {Action.BUY: 1, Action.SELL: -1}
+
+type Answers = Mapping[tuple[str, str], Ruling]
+"""By the id of an entry or exit, and the hash of what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,10 @@ class MarketDays:
         halted: Sessions in which nothing new may be ordered, and why.
         trust: Sessions by symbols by `TRUST`: how much of its size a signal gets, and why;
             None where sizing does not ask. It is then no part of any digest.
+        approvals: Sessions in which orders wait for a person, and which of them.
+        answers: What people had said by the open of a session of what was decided at the
+            close before, by order id and hash of what they were asked.
+        reasoning: What the analyst said of each symbol at the last close, in its words.
     """
 
     sessions: tuple[date, ...]
@@ -60,6 +69,9 @@ class MarketDays:
     uncovered: frozenset[tuple[date, str]] = frozenset()
     halted: Mapping[date, str] = field(default_factory=dict)
     trust: Floats | None = None
+    approvals: Mapping[date, ApprovalRule] = field(default_factory=dict)
+    answers: Mapping[date, Answers] = field(default_factory=dict)
+    reasoning: Mapping[str, str] = field(default_factory=dict)
 
     def candle(self, day: int, symbol: str) -> Candle | None:
         """The bar of *symbol* on day number *day*, or None."""
@@ -163,6 +175,7 @@ def market_days(
         actions=_by_day(grid, actions),
         uncovered=uncovered,
         trust=None if trust is None else grid.fill(trust, TRUST),
+        reasoning=_reasoning(signals, sessions[-1]) if sessions else {},
     )
 
 
@@ -194,6 +207,11 @@ def _volatility(grid: _Grid, volatility: pd.DataFrame | None) -> Floats:
     if volatility is None:
         return np.full((len(grid.sessions), len(grid.symbols)), np.nan)
     return grid.fill(volatility, ("volatility",))[:, :, 0]
+
+
+def _reasoning(signals: pd.DataFrame, session: date) -> dict[str, str]:
+    own = signals[signals["session"] == pd.Timestamp(session)]
+    return dict(zip(own["symbol"], own["reasoning"], strict=True))
 
 
 def _by_day(

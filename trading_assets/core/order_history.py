@@ -1,13 +1,14 @@
 """What has happened to an order at a real broker, one row after the other."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 
 from trading_assets.core.guarding import EXPIRY
 from trading_assets.core.order_states import SHARE_TOLERANCE, current_executions
 from trading_assets.core.recorded import open_session, session_of
 from trading_assets.core.venue import Row
+from trading_assets.models.approval import Approval, ApprovalState
 from trading_assets.models.intent import Execution, Fact, FactKind, Intent
 from trading_assets.models.order import OrderEventStatus, TimeInForce
 from trading_assets.sessions import TradingCalendar
@@ -25,6 +26,14 @@ STATUSES: Mapping[FactKind, OrderEventStatus] = {
 }
 """Of what was heard; fills are told by executions alone."""
 
+SAID: Mapping[ApprovalState, OrderEventStatus] = {
+    ApprovalState.APPROVED: OrderEventStatus.APPROVED,
+    ApprovalState.REJECTED: OrderEventStatus.REJECTED,
+    ApprovalState.EXPIRED: OrderEventStatus.EXPIRED,
+    ApprovalState.SUPERSEDED: OrderEventStatus.CANCELLED,
+}
+"""Of what people have said; what became of an approved order is told by what was heard."""
+
 SEQ_PER_SESSION = 1000
 """Each session counts from its own number on: what is told late changes no other's rows."""
 
@@ -34,6 +43,7 @@ def order_events(
     facts: Sequence[Fact],
     executions: Sequence[Execution],
     calendar: TradingCalendar,
+    said: Sequence[Row] = (),
 ) -> list[Row]:
     """Rows of `order_events` without strategy and lane, oldest first.
 
@@ -44,22 +54,59 @@ def order_events(
         facts: All that was recorded of it, oldest first.
         executions: Of its reference.
         calendar: Of the exchange.
+        said: What people have said of it; see `approval_events`.
     """
-    told = [*_from_facts(intent, facts, calendar)]
+    told = [*said, *_from_facts(intent, facts, calendar)]
     told += _from_executions(intent, executions, calendar)
-    told.sort(key=lambda row: row["at"])
+    return numbered(told, intent.order_id, intent.ticket.session, calendar)
+
+
+def numbered(
+    told: Iterable[Row], order_id: str, decided_in: date, calendar: TradingCalendar
+) -> list[Row]:
+    """What was *told* of an order as rows with numbers, what only repeats left out."""
     events: list[Row] = []
     counted: Counter[date] = Counter()
-    for row in told:
+    for row in sorted(told, key=lambda row: row["at"]):
         last = events[-1] if events else None
         says = ("status", "shares", "price", "reason")
         if last is None or any(row[name] != last[name] for name in says):
             session: date = row["session"]
             counted[session] += 1
-            begun = calendar.position(session) - calendar.position(intent.ticket.session)
+            begun = calendar.position(session) - calendar.position(decided_in)
             seq = begun * SEQ_PER_SESSION + counted[session]
-            events.append(row | {"order_id": intent.order_id, "seq": seq})
+            events.append(row | {"order_id": order_id, "seq": seq})
     return sorted(events, key=lambda row: row["seq"])
+
+
+def approval_events(asked: Approval, calendar: TradingCalendar) -> dict[str, list[Row]]:
+    """What was said of a proposal, by order id: rows that `numbered` completes.
+
+    An approval happened in the evening's own session, as all that follows on it does. What
+    ends an order before it was sent happened to the session in which it would have lived,
+    and is told with it.
+    """
+    own = asked.proposal
+    lost_in = calendar.offset(own.session, 1)
+    told = [
+        (
+            SAID[ruling.state],
+            str(ruling),
+            ruling.at,
+            open_session(ruling.at, calendar)
+            if ruling.state is ApprovalState.APPROVED
+            else lost_in,
+        )
+        for ruling in asked.rulings
+        if ruling.state in SAID
+    ]
+    return {
+        ticket.order_id: [
+            _row(status, ticket.shares, None, why, at) | {"session": session}
+            for status, why, at, session in told
+        ]
+        for ticket in own.tickets
+    }
 
 
 def refusal_event(

@@ -216,14 +216,19 @@ def open_session(at: datetime, calendar: TradingCalendar) -> date:
     return day if calendar.open_at(day) <= at else calendar.offset(day, -1)
 
 
+def answer_by(session: date, calendar: TradingCalendar) -> datetime:
+    """Until when what was decided at the close of *session* may be approved, or sent."""
+    return calendar.open_at(calendar.offset(session, 1)) - BEFORE_THE_OPEN
+
+
 def too_late(session: date, at: datetime, calendar: TradingCalendar) -> str:
     """Why a decision of *session* may not be sent at the instant *at*; empty if it may."""
     current = calendar.last_closed(at)
     if session != current:
         return f"too_late: {current} has closed since"
-    deadline = calendar.open_at(calendar.offset(current, 1))
-    if at >= deadline - BEFORE_THE_OPEN:
-        return f"too_late: the next session opens at {deadline:%Y-%m-%d %H:%M} UTC"
+    if at >= answer_by(current, calendar):
+        opens_at = calendar.open_at(calendar.offset(current, 1))
+        return f"too_late: the next session opens at {opens_at:%Y-%m-%d %H:%M} UTC"
     return ""
 
 

@@ -10,13 +10,15 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from typing import Any
 
+from trading_assets.core.approving import Waiting, waiting_families
 from trading_assets.core.book import Book
 from trading_assets.core.deciding import Plan, decide, order_rows
 from trading_assets.core.exchange import SimulatedExchange
 from trading_assets.core.filling import Ticket
 from trading_assets.core.market_days import MarketDays
-from trading_assets.core.venue import Log, Row, Venue
+from trading_assets.core.venue import Log, Row
 from trading_assets.errors import DataMissing
 from trading_assets.models.order import Leg, OrderType, TimeInForce
 
@@ -26,11 +28,16 @@ GENESIS = ""
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Where a walk begins: the book after a close, and what was then working."""
+    """Where a walk begins: the book after a close, and what was then working.
+
+    Attributes:
+        waiting: What was decided at that close and waits for a person.
+    """
 
     book: Book
     tickets: tuple[Ticket, ...]
     book_hash: str
+    waiting: tuple[Waiting, ...] = ()
 
     @classmethod
     def with_capital(cls, capital: float) -> "Opening":
@@ -42,12 +49,15 @@ class Opening:
         """What `state_of` wrote down."""
         plain = json.loads(state)
         tickets = tuple(_ticket(own) for own in plain["tickets"])
-        return cls(Book.from_plain(plain["book"]), tickets, book_hash)
+        waiting = tuple(_waiting(own) for own in plain.get("waiting", ()))
+        return cls(Book.from_plain(plain["book"]), tickets, book_hash, waiting)
 
     @property
     def symbols(self) -> set[str]:
         """What is held or has an order waiting."""
-        return {*self.book.holdings, *(ticket.symbol for ticket in self.tickets)}
+        asked = (family.tickets[0] for family in self.waiting)
+        orders = (*self.tickets, *asked)
+        return {*self.book.holdings, *(ticket.symbol for ticket in orders)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +113,22 @@ def walk(plan: Plan, days: MarketDays, opening: Opening, *, states: bool = True)
         costs=spec.costs,
         book=opening.book,
         tickets=opening.tickets,
+        waiting=opening.waiting,
     )
     walked, last_hash = Walked(log=exchange.log), opening.book_hash
     for day, session in enumerate(days.sessions):
         concerned = symbols_concerned(plan, exchange.symbols)
         book_hash = link(plan, days, day, last_hash, concerned)
+        exchange.hear(day)
         exchange.trade(day)
         drawdown_frac = exchange.book.mark_peak()
         decided = decide(plan, days, day, exchange)
-        exchange.submit(day, [order.ticket for order in decided if not order.is_refused])
-        walked.orders.extend(order_rows(plan, days, day, decided))
+        orders = list(order_rows(plan, days, day, decided))
+        exchange.submit(day, [order.ticket for order in decided if order.is_let_out])
+        if session in days.approvals:
+            asked = (order.ticket for order in decided if order.is_awaiting)
+            exchange.waiting = waiting_families(spec.name, orders, asked)
+        walked.orders.extend(orders)
         positions = position_rows(session, exchange.book, days.closes(day))
         walked.positions.extend(positions)
         walked.portfolio.append(
@@ -152,6 +168,11 @@ def link(
     content.update(days.digest(day, symbols))
     if (halt := days.halted.get(session)) is not None:
         content.update(f"|halt|{halt}".encode())
+    if (rule := days.approvals.get(session)) is not None:
+        content.update(f"|approval|{rule}".encode())
+    if answers := days.answers.get(session):
+        told = sorted((*own, str(answer)) for own, answer in answers.items())
+        content.update(f"|answers|{told!r}".encode())
     return content.hexdigest()
 
 
@@ -170,10 +191,17 @@ def require_covered(plan: Plan, days: MarketDays, day: int, symbols: Iterable[st
         )
 
 
-def state_of(exchange: Venue) -> str:
+def state_of(exchange: SimulatedExchange) -> str:
     """All that the next session needs to know, as JSON; floats keep every bit."""
     tickets = [asdict(ticket) for ticket in exchange.tickets]
-    return json.dumps({"book": exchange.book.to_plain(), "tickets": tickets})
+    state = {"book": exchange.book.to_plain(), "tickets": tickets}
+    if exchange.waiting:
+        state["waiting"] = [asdict(family) for family in exchange.waiting]
+    return json.dumps(state)
+
+
+def _waiting(plain: dict[str, Any]) -> Waiting:
+    return Waiting(plain["payload_hash"], tuple(map(_ticket, plain["tickets"])))
 
 
 def _ticket(plain: dict[str, object]) -> Ticket:

@@ -24,6 +24,7 @@ LAUNCHED_BY = "trading/launched_by"
 """Tag of a run: who asked for it; only a schedule's view is followed by its book."""
 SCHEDULE = "schedule"
 BACKFILL = "backfill"
+APPROVAL = "approval"
 
 ACCOUNT = "account"
 """The asset of the broker's own word, and its group."""

@@ -7,6 +7,7 @@ import dagster as dg
 from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
+from trading_assets.defs.approvals import approval_sensors
 from trading_assets.defs.bars import bars_asset
 from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
@@ -122,6 +123,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),
+            *approval_sensors(settings, market, books),
         ],
         resources={
             **resources(settings),

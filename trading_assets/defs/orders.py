@@ -19,10 +19,10 @@ from trading_assets.defs.coverage import never_made, require, waiting
 from trading_assets.defs.jobs import LAUNCHED_BY, SCHEDULE
 from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
-from trading_assets.defs.telling import check, tell, tell_rows
+from trading_assets.defs.telling import check, table, tell, tell_rows
 from trading_assets.models.base import Lane as BookLane
 from trading_assets.models.notice import Topic
-from trading_assets.models.order import OrderEventStatus, OrderStatus
+from trading_assets.models.order import Leg, OrderEventStatus, OrderStatus
 from trading_assets.models.tables import (
     BARS,
     CORPORATE_ACTIONS,
@@ -31,7 +31,7 @@ from trading_assets.models.tables import (
     ORDERS,
     SIGNALS,
 )
-from trading_assets.strategies.spec import CAPS
+from trading_assets.strategies.spec import CAPS, ApprovalRule
 
 
 def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
@@ -51,8 +51,9 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=_checks(book),
         code_version=lane.plan.rules_hash,
-        description="What was decided for every symbol: submitted, or refused by a named "
-        "rule. Sizing and limits are arithmetic; no analyst reaches them.",
+        description="What was decided for every symbol: submitted, refused by a named "
+        "rule, or waiting for a person. Sizing and limits are arithmetic; no analyst "
+        "reaches them.",
         pool=f"{lane.name}_book",
         kinds={"python", "sqlite"},
         owners=OWNERS,
@@ -71,7 +72,7 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
                 sessions,
                 requested.first,
                 market_of(market, lane, warehouse),
-                heeds_halts=is_an_evening(context, requested, market.current()),
+                heeds_people=is_an_evening(context, requested, market.current()),
             )
         if traded.superseded:
             context.log.warning(
@@ -98,7 +99,9 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
                 Replacement(ORDERS, partitions, rows),
                 Replacement(ORDER_EVENTS, partitions, events),
             )
-        tell(context, requested, _counts(rows, requested), {s: s for s in STATUSES})
+        statuses = _statuses(book)
+        counts = _counts(rows, requested, statuses)
+        tell(context, requested, counts, {status: status for status in statuses})
         tell_rows(context, requested, "orders", rows[SHOWN])
         doubtful = _in_doubt(rows, events)
         if _checks(book) and requested.last == market.current():
@@ -107,6 +110,7 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
             metadata={
                 "sessions walked": len(traded.walked),
                 "sessions superseded": len(traded.superseded),
+                **_waiting(rows, requested.last),
             },
             check_results=[check(ACKNOWLEDGED, doubtful)] if _checks(book) else [],
         )
@@ -116,6 +120,10 @@ def orders_asset(market: Market, book: Book) -> dg.AssetsDefinition:
 
 ACKNOWLEDGED = "acknowledged"
 STATUSES = (OrderStatus.SUBMITTED.value, OrderStatus.REFUSED.value)
+HEADS = (Leg.ENTRY.value, Leg.EXIT.value)
+UNHEARD = (OrderEventStatus.UNKNOWN.value, OrderEventStatus.APPROVED.value)
+"""After which of an order's events the broker's word on it is still to come."""
+
 SHOWN = [
     "session",
     "symbol",
@@ -131,10 +139,30 @@ SHOWN = [
 """Columns of the orders that the asset's page shows."""
 
 
+def _statuses(book: Book) -> tuple[str, ...]:
+    """Those that orders of *book* may have."""
+    asks_people = (
+        book.lane.spec.execution.approval is not ApprovalRule.NONE
+        and book.kind is not BookLane.REPLAY
+    )
+    return (*STATUSES, OrderStatus.AWAITING_APPROVAL.value) if asks_people else STATUSES
+
+
+def _waiting(orders: pd.DataFrame, session: date) -> dict[str, dg.MetadataValue]:
+    """What was decided in *session* and waits for people, and how they are heard."""
+    tonight = orders[orders["session"] == pd.Timestamp(session)]
+    waits = tonight["status"] == OrderStatus.AWAITING_APPROVAL.value
+    asked = tonight.loc[waits & tonight["leg"].isin(HEADS), ["order_id", "reason"]]
+    if asked.empty:
+        return {}
+    how = "`trading-assets approvals list` says how they stand."
+    return {"awaiting approval": dg.MetadataValue.md(f"{table(asked).value}\n\n{how}")}
+
+
 def is_an_evening(
     context: dg.AssetExecutionContext, requested: Requested, current: date
 ) -> bool:
-    """Whether the schedule asks for the *current* session; only then does a halt bind."""
+    """Whether the schedule asks for the *current* session; only then are people heeded."""
     is_scheduled = context.run.tags.get(LAUNCHED_BY) == SCHEDULE
     return is_scheduled and requested.last == current
 
@@ -153,11 +181,19 @@ def _checks(book: Book) -> list[dg.AssetCheckSpec]:
 
 
 def _in_doubt(orders: pd.DataFrame, events: pd.DataFrame) -> pd.DataFrame:
-    """Submitted orders that nothing was heard of, or of which it is not known what."""
+    """Orders that went out and nothing was heard of, or it is not known what.
+
+    One that waits for a person has not gone out; once it was approved and committed to, it
+    has a number at the broker.
+    """
     last = events.sort_values("seq").groupby("order_id").tail(1)
-    heard = last[last["status"] != OrderEventStatus.UNKNOWN.value]["order_id"]
-    submitted = orders[orders["status"] == OrderStatus.SUBMITTED.value]
-    return submitted.loc[~submitted["order_id"].isin(heard), ["session", "order_id"]]
+    heard = last[~last["status"].isin(UNHEARD)]["order_id"]
+    awaited = orders["status"] == OrderStatus.AWAITING_APPROVAL.value
+    is_out = (orders["status"] == OrderStatus.SUBMITTED.value) | (
+        awaited & (orders["broker_order_id"] != "")
+    )
+    out = orders[is_out]
+    return out.loc[~out["order_id"].isin(heard), ["session", "order_id"]]
 
 
 def _tell_people(
@@ -274,11 +310,13 @@ def _trust(
     )
 
 
-def _counts(rows: pd.DataFrame, requested: Requested) -> pd.DataFrame:
+def _counts(
+    rows: pd.DataFrame, requested: Requested, statuses: Sequence[str]
+) -> pd.DataFrame:
     """Orders of each session by their status."""
     sessions = pd.DatetimeIndex(requested.sessions, name="session")
     counts = {
         status: rows.loc[rows["status"] == status, "session"].value_counts()
-        for status in STATUSES
+        for status in statuses
     }
     return pd.DataFrame(counts, index=sessions).fillna(0).astype("int64").reset_index()

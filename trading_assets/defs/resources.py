@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from trading_assets.adapters.analysts.desk import ModelDesk
     from trading_assets.adapters.ibkr.gateway import GatewaySettings
     from trading_assets.adapters.ibkr.visits import IbkrVisits
+    from trading_assets.adapters.ledger.approvals import ApprovalBook
     from trading_assets.core.agreement import Split
 
 SIMULATED = "simulated"
@@ -458,6 +459,21 @@ class AccountsResource(dg.ConfigurableResource[BrokerAccounts]):
         )
 
 
+class ApprovalsResource(dg.ConfigurableResource["ApprovalBook"]):
+    """What waits for people, kept in the ledger."""
+
+    ledger: str = Field(description="A SQLite file, or a PostgreSQL URL without password.")
+
+    def create_resource(self, context: dg.InitResourceContext | None) -> "ApprovalBook":
+        """Give a sensor its approvals."""
+        del context
+        from trading_assets.adapters.ledger.approvals import (  # noqa: PLC0415 - only when used
+            ApprovalBook,
+        )
+
+        return ApprovalBook.open(self.ledger)
+
+
 class NotifierResource(dg.ConfigurableResource[Notifier]):
     """Where people are told what they should know at once.
 
@@ -557,6 +573,7 @@ def resources(settings: Settings) -> dict[str, dg.ConfigurableResource]:
         "analysts": analysts_resource(settings),
         "notifier": NotifierResource(ledger=settings.ledger),
         **({"tracker": TrackerResource()} if settings.is_tracked else {}),
+        "approvals": ApprovalsResource(ledger=settings.ledger),
     }
 
 

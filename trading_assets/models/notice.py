@@ -18,6 +18,7 @@ class Topic(StrEnum):
     GATEWAY_UP = "gateway_up"
     MISSING_LEG = "missing_leg"
     POSITIONS_DISAGREE = "positions_disagree"
+    APPROVAL = "approval"
 
     @property
     def heading(self) -> str:

@@ -82,6 +82,7 @@ class OrderEventStatus(StrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
     UNKNOWN = "unknown"
+    APPROVED = "approved"
 
 
 class OrderEvent(Value):

@@ -315,6 +315,14 @@ class Guard(StrEnum):
     EXIT = "exit"
 
 
+class ApprovalRule(StrEnum):
+    """Which orders wait for a person before they are sent."""
+
+    NONE = "none"
+    ENTRIES = "entries"
+    REQUIRED = "required"
+
+
 class Execution(Value):
     """Where and how orders are sent.
 
@@ -324,6 +332,10 @@ class Execution(Value):
             money it must be named.
         guard: What is done about a stop or target that should be at the broker and is
             not: tell people, or send that leg again as well, once.
+        approval: Which orders wait for a person: none, entries with their legs, or all.
+            It decides nothing about an order but whether it waits.
+        max_drift_frac: How far the price may be, when an approved entry is sent, from the
+            close that it was decided on; beyond it the entry is refused.
     """
 
     broker: BrokerKind = BrokerKind.SIMULATED
@@ -331,6 +343,8 @@ class Execution(Value):
     bracket: Flag = True
     account: str | None = Field(default=None, pattern=r"^[A-Z]{1,3}[0-9]{4,12}$")
     guard: Guard = Guard.ALARM
+    approval: ApprovalRule = ApprovalRule.NONE
+    max_drift_frac: Fraction | None = 0.02
 
     @model_validator(mode="after")
     def _names_an_account_only_where_there_is_one(self) -> Self:

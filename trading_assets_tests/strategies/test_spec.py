@@ -49,6 +49,11 @@ def test_four_keys_are_enough() -> None:
         {"risk": {"max_daily_loss_frac": 1.5}},
         {"risk": {"cash_check": "yes"}},
         {"execution": {"bracket": 0}},
+        {"execution": {"approval": "sometimes"}},
+        {"execution": {"approval": None}},
+        {"execution": {"max_drift_frac": 0}},
+        {"execution": {"max_drift_frac": 1.5}},
+        {"execution": {"max_drift_frac": "0.02"}},
         {"costs": {"slippage_bps": True}},
         {"charts": {"daily_sessions": "60"}},
         {"sizing": {"kind": "fixed_shares", "shares": "100"}},
@@ -111,6 +116,15 @@ def test_books_that_were_decided_before_there_were_caps_stand() -> None:
     assert spec().book_hash == "d5591d30bfbd0218"
     assert spec(risk=limits).book_hash == "e680ff6cd9a49924"
     assert spec(risk=dict.fromkeys(CAPS)).book_hash == "d5591d30bfbd0218"
+
+
+@pytest.mark.parametrize(
+    "execution",
+    [{"approval": "required"}, {"approval": "entries"}, {"max_drift_frac": 0.1}],
+)
+def test_a_book_does_not_hang_on_who_has_to_approve_it(execution: dict[str, Any]) -> None:
+    # As the code gave it that knew of no approvals.
+    assert spec(execution=execution).book_hash == "d5591d30bfbd0218"
 
 
 @pytest.mark.parametrize("cap", sorted(CAPS))

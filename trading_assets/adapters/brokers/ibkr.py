@@ -17,6 +17,11 @@ from typing import Any, override
 import pandas as pd
 
 from trading_assets.adapters.brokers.chain import Chain, days_of, records_of
+from trading_assets.adapters.brokers.ibkr_approvals import (
+    Consent,
+    IbkrApprovals,
+    approved_orders,
+)
 from trading_assets.adapters.brokers.ibkr_gate import Gate
 from trading_assets.adapters.brokers.port import Broker, Market, Traded
 from trading_assets.adapters.ibkr.gateway import GatewaySettings
@@ -27,11 +32,12 @@ from trading_assets.adapters.ibkr.session import (
     TradingSession,
     trading_session,
 )
+from trading_assets.adapters.ledger.approvals import Asked
 from trading_assets.adapters.ledger.store import BookSession
 from trading_assets.core.agreement import shares_for
-from trading_assets.core.deciding import Plan
+from trading_assets.core.deciding import Plan, awaiting_approval
 from trading_assets.core.filling import Ticket
-from trading_assets.core.order_history import order_events, refusal_event
+from trading_assets.core.order_history import numbered, order_events, refusal_event
 from trading_assets.core.order_states import ALIVE, OrderStanding, OrderState
 from trading_assets.core.recorded import (
     Filled,
@@ -42,6 +48,7 @@ from trading_assets.core.recorded import (
     too_late,
     working_tickets,
 )
+from trading_assets.core.tickets import order_ticket
 from trading_assets.core.venue import Row
 from trading_assets.core.walk import Opening, Walked
 from trading_assets.errors import (
@@ -66,6 +73,7 @@ from trading_assets.models.order import Leg, OrderStatus, OrderType
 from trading_assets.models.table import Table
 from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
 from trading_assets.sessions import TradingCalendar
+from trading_assets.strategies.spec import StrategySpec
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +138,7 @@ class IbkrBroker(Broker):
         self._border = border
         self._calendar = calendar
         self._now = now
+        self._approvals = IbkrApprovals(books, calendar, now)
 
     @property
     @override
@@ -148,16 +157,16 @@ class IbkrBroker(Broker):
         first: date,
         market: Market,
         *,
-        heeds_halts: bool = False,
+        heeds_people: bool = False,
     ) -> Traded:
-        del heeds_halts  # they always bind here
+        del heeds_people  # they always bind here
         name = plan.spec.name
         is_tonight = sessions[-1] == self._calendar.last_closed(self._now())
         with self.alone(name), self._session(name, is_tonight=is_tonight) as session:
             traded = self._accounted(plan, sessions, first, market, session)
             self._give_up(name)
             if session is not None:
-                self._send(name, sessions[-1], session)
+                self._send(plan.spec, sessions[-1], session)
             return traded
 
     @override
@@ -288,8 +297,9 @@ class IbkrBroker(Broker):
             unplanned=unplanned,
             adopted=adopted,
             working=working,
-            gate=lambda day, decided: gate.let_out(
-                plan, decided, self._why_not_now(days.sessions[day])
+            gate=lambda day, decided: awaiting_approval(
+                gate.let_out(plan, decided, self._why_not_now(days.sessions[day])),
+                plan.spec.execution.approval,
             ),
         )
         self._restamp(walked, decided_from=undecided)
@@ -297,7 +307,10 @@ class IbkrBroker(Broker):
         if changed == len(walked.closings):
             return Traded((), days_of(chain.broken))
         before = stored[-1].spec_hash if stored else plan.rules_hash
-        traded = self._recorded(plan, walked, changed, chain.generation(begin + changed))
+        account = "" if session is None else session.account
+        asked = self._approvals.asked(name, walked, days, undecided, account)
+        generation = chain.generation(begin + changed)
+        traded = self._recorded(plan, walked, changed, generation, asked)
         return replace(traded, is_new_plan=before != plan.rules_hash)
 
     def _gate(self, strategy: str, session: TradingSession | None) -> Gate:
@@ -427,7 +440,12 @@ class IbkrBroker(Broker):
                 row |= {"decided_at": now, "submitted_at": None, "broker_order_id": ""}
 
     def _recorded(
-        self, plan: Plan, walked: Walked, changed: int, generation: int | None
+        self,
+        plan: Plan,
+        walked: Walked,
+        changed: int,
+        generation: int | None,
+        asked: Asked,
     ) -> Traded:
         ledger, name = self._books.ledger, plan.spec.name
         closings = walked.closings[changed:]
@@ -439,7 +457,7 @@ class IbkrBroker(Broker):
             for table, own in walked.rows.items()
         }
         records = records_of(plan, closings)
-        ledger.append(name, self.lane, generation, records, rows)
+        ledger.append(name, self.lane, generation, records, rows, asked=asked)
         sessions = tuple(closing.session for closing in closings)
         return Traded(sessions, self.superseded(name))
 
@@ -451,33 +469,43 @@ class IbkrBroker(Broker):
         for row in self._unsent(strategy, chain):
             if why := self._why_not_now(row["session"]):
                 self._books.intents.refuse(row["order_id"], strategy, why, self._now())
+        self._approvals.settle(strategy)
 
     def _unsent(self, strategy: str, chain: Sequence[BookSession]) -> list[Row]:
-        """What was let out in the sessions of *chain*, and neither sent nor refused."""
+        """What was let out in the sessions of *chain*, and neither sent nor refused.
+
+        Nobody and nothing has held it back, or a person has approved it.
+        """
         days = days_of(chain)
         decided = self._books.ledger.rows(strategy, self.lane, ORDERS, days, chain)
-        let_out = decided[decided["status"] == OrderStatus.SUBMITTED.value]
+        is_let_out = decided["status"] == OrderStatus.SUBMITTED.value
+        is_approved = decided["order_id"].isin(approved_orders(self._books, strategy))
+        let_out = decided[is_let_out | is_approved]
         intents = self._books.intents
         done = {*intents.known(let_out["order_id"]), *intents.refusals(let_out["order_id"])}
         return plain_rows(let_out[~let_out["order_id"].isin(done)])
 
-    def _send(self, strategy: str, session: date, trading: TradingSession) -> None:
+    def _send(self, spec: StrategySpec, session: date, trading: TradingSession) -> None:
         """Bring to the broker what was decided for *session* and is not there yet.
 
         Raises:
             OrderUnresolved: If an order has to wait for another one; the rest is sent.
         """
+        strategy = spec.name
         chain = self._chain(strategy).standing
         tonight = [entry for entry in chain if entry.session == session]
         unsent = sorted(self._unsent(strategy, tonight), key=exits_first)
         tickets = [order_ticket(strategy, row) for row in unsent]
         waiting: list[str] = []
         gate = self._gate(strategy, trading)
+        decided = self._decisions(strategy, tonight).get(session, [])
+        consent = self._approvals.consent(spec, session, decided, trading)
         for _, family in groupby(tickets, key=lambda it: it.parent_id or it.order_id):
             try:
-                self._send_family(strategy, session, list(family), trading, gate)
+                self._send_family(strategy, session, list(family), trading, gate, consent)
             except OrderUnresolved as unresolved:
                 waiting.append(str(unresolved))
+        self._approvals.settle(strategy)
         if waiting:
             raise OrderUnresolved("; ".join(waiting))
 
@@ -488,11 +516,13 @@ class IbkrBroker(Broker):
         family: Sequence[OrderTicket],
         trading: TradingSession,
         gate: Gate,
+        consent: Consent,
     ) -> None:
         """An entry with its legs, or an exit, unless something has come in between."""
         head = family[0]
-        why = self._why_not_now(session) or self._halt(strategy)
+        why = self._why_not_now(session) or self._halt(strategy) or consent.lacks(head)
         why = why or gate.stops(head.symbol, head.leg, -head.side.sign, head.shares)
+        why = why or consent.drifted(head)
         if not why:
             try:
                 if head.leg is Leg.EXIT:
@@ -575,6 +605,7 @@ class IbkrBroker(Broker):
             ) as session,
         ):
             done = Flattened([], [], [])
+            self._approvals.withdraw(strategy, who, f"{FLATTEN}: {why}")
             holdings = self._holdings(strategy)
             working = {it.intent.ticket.symbol for it in self._unsettled(strategy)}
             for symbol in sorted({*holdings, *working}):
@@ -649,7 +680,8 @@ class IbkrBroker(Broker):
 
     def _is_taken(self, order_id: str) -> bool:
         intents = self._books.intents
-        return bool(intents.known([order_id]) or intents.refusals([order_id]))
+        is_asked = self._books.ledger.approvals.called(order_id)
+        return bool(is_asked or intents.known([order_id]) or intents.refusals([order_id]))
 
     def _holdings(self, strategy: str) -> dict[str, int]:
         """Signed shares in the book and what became known since it was kept, by symbol.
@@ -694,14 +726,19 @@ class IbkrBroker(Broker):
         for execution in self._executions(strategy):
             if execution.order_ref in traded:
                 traded[execution.order_ref].append(execution)
+        said = self._approvals.told(strategy)
         rows = [
             row
             for ref, intent in intents.items()
             for row in order_events(
-                intent, facts[intent.order_id], traded[ref], self._calendar
+                intent,
+                facts[intent.order_id],
+                traded[ref],
+                self._calendar,
+                said.pop(intent.order_id, ()),
             )
         ]
-        rows += self._refusal_events(strategy)
+        rows += self._unsent_events(strategy, said)
         wanted = set(sessions)
         told = [
             row | {"strategy": strategy, "lane": self.lane.value}
@@ -716,15 +753,31 @@ class IbkrBroker(Broker):
         )
         return ORDER_EVENTS.conform(frame.sort_values(list(ORDER_EVENTS.key)))
 
-    def _refusal_events(self, strategy: str) -> list[Row]:
+    def _unsent_events(self, strategy: str, said: Mapping[str, Sequence[Row]]) -> list[Row]:
+        """Of orders that were decided and not sent; what people have *said* of them."""
         chain = self._chain(strategy).standing
         decided = self._books.ledger.rows(
             strategy, self.lane, ORDERS, days_of(chain), chain
         )
         shares = dict(zip(decided["order_id"], decided["shares"], strict=True))
-        return [
-            refusal_event(order_id, int(shares[order_id]), reason, at, self._calendar)
-            for order_id, (reason, at) in self._books.intents.refusals(shares).items()
+        refused = {
+            order_id: refusal_event(
+                order_id, int(shares[order_id]), why, at, self._calendar
+            )
+            for order_id, (why, at) in self._books.intents.refusals(shares).items()
+        }
+        alone = [row for order_id, row in refused.items() if order_id not in said]
+        sessions = dict(zip(decided["order_id"], decided["session"].dt.date, strict=True))
+        return alone + [
+            row
+            for order_id, own in said.items()
+            if order_id in sessions
+            for row in numbered(
+                [*own, *([refused[order_id]] if order_id in refused else [])],
+                order_id,
+                sessions[order_id],
+                self._calendar,
+            )
         ]
 
 
@@ -775,21 +828,3 @@ def _row(intent: Intent, reason: str) -> Row:
         "broker_order_id": "",
         "spec_hash": "",
     }
-
-
-def order_ticket(strategy: str, row: Row) -> OrderTicket:
-    """What an `orders` row of *strategy* asks the broker for."""
-    is_leg = row["leg"] in {Leg.STOP.value, Leg.TARGET.value}
-    entry = row["order_id"].removesuffix(row["leg"]) + Leg.ENTRY.value
-    return OrderTicket(
-        strategy=strategy,
-        session=row["session"],
-        symbol=row["symbol"],
-        leg=Leg(row["leg"]),
-        side=Side(row["side"]),
-        shares=int(row["shares"]),
-        order_type=OrderType(row["order_type"]),
-        limit_price=row["limit_price"],
-        stop_price=row["stop_price"],
-        parent_id=entry if is_leg else "",
-    )

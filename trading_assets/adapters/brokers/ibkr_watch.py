@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from itertools import groupby
 from typing import override
 
-from trading_assets.adapters.brokers.ibkr import order_ticket, plain_rows
+from trading_assets.adapters.brokers.ibkr import plain_rows
+from trading_assets.adapters.brokers.ibkr_approvals import approved_orders
 from trading_assets.adapters.brokers.watch import (
     Look,
     OrderWatch,
@@ -31,6 +32,7 @@ from trading_assets.core.guarding import (
 )
 from trading_assets.core.order_states import OrderStanding, OrderState
 from trading_assets.core.recorded import LATE_PRINTS, open_session, too_late
+from trading_assets.core.tickets import LEGS, order_ticket
 from trading_assets.errors import (
     GatewayUnreachable,
     InvalidInput,
@@ -43,7 +45,7 @@ from trading_assets.errors import (
 )
 from trading_assets.models.base import Lane
 from trading_assets.models.intent import Intent, OrderTicket
-from trading_assets.models.order import Leg, OrderStatus
+from trading_assets.models.order import OrderStatus
 from trading_assets.models.tables import ORDERS
 from trading_assets.sessions import TradingCalendar
 from trading_assets.strategies.spec import Guard, StrategySpec
@@ -51,7 +53,6 @@ from trading_assets.strategies.spec import Guard, StrategySpec
 GUARD = "guard"
 """Who has a leg sent again."""
 
-LEGS = frozenset({Leg.STOP, Leg.TARGET})
 NOT_NOW = (
     GatewayUnreachable,
     NoAnswer,
@@ -247,10 +248,12 @@ class _Round:
 
     def _decided(self, strategy: str, sessions: Sequence[date]) -> list[OrderTicket]:
         rows = self._books.ledger.rows(strategy, Lane.IBKR, ORDERS, sessions)
+        approved = approved_orders(self._books, strategy)
         return [
             order_ticket(strategy, row)
             for row in plain_rows(rows)
-            if row["status"] == OrderStatus.SUBMITTED.value and row["leg"] in LEGS
+            if row["leg"] in LEGS
+            and (row["status"] == OrderStatus.SUBMITTED or row["order_id"] in approved)
         ]
 
     def _refused(self, decided: Iterable[OrderTicket]) -> Mapping[str, str]:

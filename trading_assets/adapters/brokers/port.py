@@ -69,6 +69,9 @@ class Broker(Protocol):
     - A halt that is heeded holds back every order that would be new, exits included; what
       works already goes on working. The session stays as it was decided: whoever walks
       through it again, when the halt is long lifted, decides the same.
+    - What waits for approval trades only if it was approved in time, with the content that
+      was approved. Whoever walks through its session again asks nobody anew, and comes to
+      the same.
     - No fills and not having heard from the broker are different answers: the second
       raises.
     """
@@ -93,7 +96,7 @@ class Broker(Protocol):
         first: date,
         market: Market,
         *,
-        heeds_halts: bool = False,
+        heeds_people: bool = False,
     ) -> Traded:
         """Have every one of *sessions* traded and decided.
 
@@ -103,9 +106,10 @@ class Broker(Protocol):
             first: From which on stored decisions are held against today's inputs, and
                 redone from the first that differs.
             market: Asked for the range that has to be looked at; may raise `DataMissing`.
-            heeds_halts: Whether a halt that stands now binds the last of *sessions*, if
-                it is decided now. Simulated books are told so by an evening's own run
-                alone; where orders leave the house, a halt always binds.
+            heeds_people: Whether a halt that stands now binds the last of *sessions*, if
+                it is decided now, and whether its orders wait for approval where the
+                strategy's file says so. Simulated books are told so by an evening's own
+                run alone; where orders leave the house, both always bind.
 
         Raises:
             BookSuperseded: If sessions before *first* have to be redone; it names them.

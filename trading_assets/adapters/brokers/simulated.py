@@ -5,19 +5,23 @@ generation from the book before it. Older generations stay and are not read agai
 session only the newest counts, and only while its link to the session before it holds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import override
 
 import pandas as pd
 
 from trading_assets.adapters.brokers.chain import Chain, days_of, records_of
 from trading_assets.adapters.brokers.port import Broker, Market, Traded
+from trading_assets.adapters.ledger.approvals import Asked
 from trading_assets.adapters.ledger.store import BookSession, Ledger
+from trading_assets.core.approving import proposals_of
 from trading_assets.core.deciding import Plan
-from trading_assets.core.market_days import MarketDays
+from trading_assets.core.market_days import Answers, MarketDays
+from trading_assets.core.recorded import answer_by
 from trading_assets.core.walk import (
     Opening,
     Walked,
@@ -28,6 +32,8 @@ from trading_assets.core.walk import (
 from trading_assets.errors import BookSuperseded, DataMissing
 from trading_assets.models.base import Lane
 from trading_assets.models.table import Table
+from trading_assets.sessions import trading_calendar
+from trading_assets.strategies.spec import ApprovalRule
 
 LANE_WAIT_SECONDS = 300.0
 
@@ -40,10 +46,12 @@ class SimulatedBroker(Broker):
         ledger: Ledger,
         lane: Lane = Lane.SIMULATED,
         wait_seconds: float = LANE_WAIT_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._ledger = ledger
         self._lane = lane
         self._wait_seconds = wait_seconds
+        self._now = now
 
     @property
     @override
@@ -62,7 +70,7 @@ class SimulatedBroker(Broker):
         first: date,
         market: Market,
         *,
-        heeds_halts: bool = False,
+        heeds_people: bool = False,
     ) -> Traded:
         with self.alone(plan.spec.name):
             chain = self._chain(plan.spec.name, sessions[0])
@@ -71,19 +79,25 @@ class SimulatedBroker(Broker):
             look_from = min(asked_from, len(chain.standing))
             opening = self._opening(plan, chain, look_from)
             outside = opening.symbols.difference(plan.universe)
-            known = self._ledger.halts.sessions(plan.spec.name, self._lane)
             days = market(sessions[look_from], sessions[-1], sorted(outside))
-            days = replace(days, halted=known)
+            days = self._as_decided(plan, days, sessions)
             held = self._held(plan, days.sessions, opening, outside)
             stands = _standing_days(plan, chain.standing[look_from:], days, held)
             if stands == len(days.sessions):
                 return Traded((), days_of(chain.broken))
             begin = look_from + stands
-            new = self._halted_now(plan, days) if heeds_halts else {}
-            days = replace(days.since(stands), halted=known | new)
+            halted = self._halted_now(plan, days) if heeds_people else {}
+            asking = self._asking_now(plan, days) if heeds_people else {}
+            days = replace(
+                days.since(stands),
+                halted={**days.halted, **halted},
+                approvals={**days.approvals, **asking},
+            )
             walked = walk(plan, days, self._opening(plan, chain, begin))
             before = chain.standing[begin - 1].spec_hash if begin else plan.rules_hash
-            traded = self._recorded(plan, walked, chain.generation(begin), new)
+            asked = self._asked(plan, walked, days, asking)
+            generation = chain.generation(begin)
+            traded = self._recorded(plan, walked, generation, halted, asked)
             return replace(traded, is_new_plan=before != plan.rules_hash)
 
     @override
@@ -155,18 +169,70 @@ class SimulatedBroker(Broker):
             return {}
         return {last: standing.reason}
 
+    def _as_decided(
+        self, plan: Plan, days: MarketDays, sessions: Sequence[date]
+    ) -> MarketDays:
+        """*days* with what people had said of the sessions that were decided before."""
+        name, lane, approvals = plan.spec.name, self._lane, self._ledger.approvals
+        following = dict(pairwise(sessions))
+        answers: dict[date, Answers] = {
+            following[session]: own
+            for session, own in approvals.answers(name, lane).items()
+            if session in following
+        }
+        return replace(
+            days,
+            halted=self._ledger.halts.sessions(name, lane),
+            approvals=approvals.sessions(name, lane),
+            answers=answers,
+        )
+
+    def _asking_now(self, plan: Plan, days: MarketDays) -> dict[date, ApprovalRule]:
+        """The last of *days*, if people are to be asked and it was decided without them.
+
+        A replay shows what the signals alone would have come to: it asks nobody.
+        """
+        last, rule = days.sessions[-1], plan.spec.execution.approval
+        is_asked = rule is not ApprovalRule.NONE and self._lane is Lane.SIMULATED
+        return {last: rule} if is_asked and last not in days.approvals else {}
+
+    def _asked(
+        self,
+        plan: Plan,
+        walked: Walked,
+        days: MarketDays,
+        asking: Mapping[date, ApprovalRule],
+    ) -> Asked:
+        """What people are asked of the last of *days*, unless it is too late by now."""
+        now, last = self._now(), days.sessions[-1]
+        until = answer_by(last, trading_calendar())
+        if last not in days.approvals or (last not in asking and now >= until):
+            return Asked(at=now)
+        proposals = proposals_of(
+            plan.spec.name,
+            [row for row in walked.orders if row["session"] == last],
+            days.closes(len(days.sessions) - 1),
+            days.reasoning,
+            lane=self._lane,
+            account="",
+            at=now,
+            expires_at=until,
+        )
+        return Asked(at=now, rules=asking, sessions=[last], proposals=proposals)
+
     def _recorded(
         self,
         plan: Plan,
         walked: Walked,
         generation: int | None,
         halted: Mapping[date, str],
+        asked: Asked,
     ) -> Traded:
         strategy, lane = plan.spec.name, self._lane
         if generation is None:
             generation = self._ledger.next_generation(strategy, lane)
         records = records_of(plan, walked.closings)
-        self._ledger.append(strategy, lane, generation, records, walked.rows, halted)
+        self._ledger.append(strategy, lane, generation, records, walked.rows, halted, asked)
         walked_sessions = tuple(closing.session for closing in walked.closings)
         return Traded(walked_sessions, self.superseded(strategy))
 

@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -442,3 +442,57 @@ ANALYST_OPINIONS = sa.Table(
 
 The newest counts; older ones were asked anew since.
 """
+
+APPROVAL_PROPOSALS = sa.Table(
+    "approval_proposals",
+    METADATA,
+    sa.Column("lane", sa.String, primary_key=True),
+    sa.Column("order_id", sa.String, primary_key=True),
+    sa.Column("number", Whole, primary_key=True, autoincrement=False),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("account", sa.String, nullable=False),
+    sa.Column("session", sa.Date, nullable=False),
+    sa.Column("payload", sa.Text, nullable=False),
+    sa.Column("payload_hash", sa.String, nullable=False),
+    sa.Column("close", Number, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("reasoning", sa.Text, nullable=False),
+    sa.Column("proposed_at", Instant, nullable=False),
+    sa.Column("expires_at", Instant, nullable=False),
+)
+"""Orders that wait for a person, an entry with its legs or an exit.
+
+Numbered from 1: an order that is decided anew with another content is asked about anew.
+"""
+
+sa.Index(None, APPROVAL_PROPOSALS.c.expires_at)
+
+APPROVAL_RULINGS = sa.Table(
+    "approval_rulings",
+    METADATA,
+    sa.Column("lane", sa.String, primary_key=True),
+    sa.Column("order_id", sa.String, primary_key=True),
+    sa.Column("number", Whole, primary_key=True, autoincrement=False),
+    sa.Column("seq", Whole, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("who", sa.String, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("at", Instant, nullable=False),
+    sa.ForeignKeyConstraint(
+        ["lane", "order_id", "number"],
+        [f"approval_proposals.{name}" for name in ("lane", "order_id", "number")],
+        name="fk_approval_rulings_approval_proposals",
+    ),
+)
+"""What was said of a proposal and what became of it, numbered from 1."""
+
+SESSION_APPROVALS = sa.Table(
+    "session_approvals",
+    METADATA,
+    sa.Column("strategy", sa.String, primary_key=True),
+    sa.Column("lane", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("rule", sa.String, nullable=False),
+    sa.Column("recorded_at", Instant, nullable=False),
+)
+"""Sessions of simulated books whose orders waited for a person, for whoever walks again."""

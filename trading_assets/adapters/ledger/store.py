@@ -10,6 +10,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from trading_assets.adapters.ledger.approvals import ApprovalBook, Asked, ask
 from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.ledger.lanes import lane_lock
@@ -69,6 +70,11 @@ class Ledger(LedgerPart):
         """What is halted, in the same database."""
         return HaltBook(self._engine)
 
+    @property
+    def approvals(self) -> ApprovalBook:
+        """What waits for people, in the same database."""
+        return ApprovalBook(self._engine)
+
     def lane(
         self, strategy: str, lane: str, wait_seconds: float
     ) -> AbstractContextManager[None]:
@@ -117,6 +123,7 @@ class Ledger(LedgerPart):
         records: Sequence[SessionRecord],
         rows: Mapping[str, Sequence[Mapping[str, object]]],
         halted: Mapping[date, str] = NO_HALTS,
+        asked: Asked | None = None,
     ) -> None:
         """Record a walk, all of it or nothing.
 
@@ -128,6 +135,7 @@ class Ledger(LedgerPart):
             rows: By table, the rows of its model and, in `trades` too, the `session`
                 in which they were made; strategy, lane and generation are filled in.
             halted: Sessions decided under a halt that was not recorded yet, and why.
+            asked: What people are asked of it.
 
         Raises:
             ShapeMismatch: If rows are not of their table, or of a session not walked.
@@ -160,6 +168,8 @@ class Ledger(LedgerPart):
                 _insert(connection, BOOK_SESSIONS, sessions)
                 for name, of in laid_out.items():
                     _insert(connection, BOOK_TABLES[name], of)
+                if asked is not None:
+                    ask(connection, strategy, lane, asked)
         except exc.IntegrityError as error:
             raise OrderConflict(
                 f"book {strategy}/{lane}, generation {generation}: the ledger has such a "

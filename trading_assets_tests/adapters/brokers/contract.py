@@ -75,7 +75,7 @@ def through(
     *,
     first: int = 0,
     market: Shown | None = None,
-    heeds_halts: bool = False,
+    heeds_people: bool = False,
 ) -> Traded:
     """Have days *first* to *last* traded."""
     return broker.trade_through(
@@ -83,7 +83,7 @@ def through(
         DAYS[: last + 1],
         DAYS[first],
         market or Shown(),
-        heeds_halts=heeds_halts,
+        heeds_people=heeds_people,
     )
 
 
@@ -278,7 +278,7 @@ class BrokerContract:
         through(broker, 2)
         halts.halt("reference", DAYS[3], "jan", "prices look wrong")
 
-        assert through(broker, 3, first=3, heeds_halts=True).walked == (DAYS[3],)
+        assert through(broker, 3, first=3, heeds_people=True).walked == (DAYS[3],)
 
         assert orders_of(broker, DAYS[3:4]) == [
             ("AAA", "exit", 10, "refused", f"halt: {SAID_OF_HALT}")
@@ -289,7 +289,7 @@ class BrokerContract:
     ) -> None:
         halts.halt(EVERYTHING, DAYS[0], "jan", "the gateway is odd")
 
-        through(broker, 0, heeds_halts=True)
+        through(broker, 0, heeds_people=True)
 
         assert [(row[1], row[3], row[4]) for row in orders_of(broker, DAYS[:1])] == [
             (
@@ -304,9 +304,9 @@ class BrokerContract:
     ) -> None:
         through(apart, 2)
         halts.halt("reference", DAYS[3], "jan", "prices look wrong")
-        through(broker, 3, heeds_halts=True)
+        through(broker, 3, heeds_people=True)
         halts.resume("reference", DAYS[3], "jan", "they were right")
-        through(broker, 7, first=4, heeds_halts=True)
+        through(broker, 7, first=4, heeds_people=True)
 
         assert_same(recorded(broker, 3), recorded(apart, 3))
         statuses = broker.rows("reference", ORDERS, DAYS)["status"].value_counts()
@@ -319,7 +319,7 @@ class BrokerContract:
         through(broker, 0)
         halts.halt("reference", DAYS[1], "jan", "prices look wrong")
 
-        through(broker, 1, first=1, heeds_halts=True)
+        through(broker, 1, first=1, heeds_people=True)
 
         assert broker.rows("reference", FILLS, DAYS[1:2])["symbol"].tolist() == ["AAA"]
         assert [row[3] for row in orders_of(broker, DAYS[1:2])] == ["refused"]
@@ -339,7 +339,7 @@ class BrokerContract:
     ) -> None:
         halts.halt("other", DAYS[3], "jan", "prices look wrong")
 
-        through(broker, 7, heeds_halts=True)
+        through(broker, 7, heeds_people=True)
         through(apart, 7)
 
         assert_same(recorded(broker), recorded(apart))
@@ -350,13 +350,13 @@ class BrokerContract:
         through(broker, 3)
         halts.halt("reference", DAYS[3], "jan", "prices look wrong")
 
-        assert through(broker, 3, first=3, heeds_halts=True) == Traded((), ())
+        assert through(broker, 3, first=3, heeds_people=True) == Traded((), ())
 
     def test_a_session_that_was_decided_under_a_halt_stays_so_when_it_is_lifted(
         self, broker: Broker, halts: HaltBook
     ) -> None:
         halts.halt("reference", DAYS[3], "jan", "prices look wrong")
-        through(broker, 3, heeds_halts=True)
+        through(broker, 3, heeds_people=True)
         halts.resume("reference", DAYS[3], "jan", "they were right")
         through(broker, 7, first=4)
         before = recorded(broker)

@@ -1,10 +1,11 @@
 """The simulated broker keeps the promises of `Broker`, and books in generations."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, override
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -13,8 +14,17 @@ from trading_assets.adapters.brokers.simulated import SimulatedBroker
 from trading_assets.adapters.ledger import store
 from trading_assets.adapters.ledger.halts import HaltBook
 from trading_assets.adapters.ledger.store import Ledger
+from trading_assets.core.deciding import Plan
+from trading_assets.models.approval import Approval, ApprovalState
 from trading_assets.models.base import Lane
-from trading_assets.models.tables import ORDER_EVENTS, ORDERS, PORTFOLIO, POSITIONS
+from trading_assets.models.tables import (
+    FILLS,
+    ORDER_EVENTS,
+    ORDERS,
+    PORTFOLIO,
+    POSITIONS,
+)
+from trading_assets.sessions import trading_calendar
 from trading_assets_tests.adapters.brokers.contract import (
     DAYS,
     PRICES,
@@ -22,12 +32,13 @@ from trading_assets_tests.adapters.brokers.contract import (
     SAID_OF_HALT,
     BrokerContract,
     Shown,
+    assert_same,
     plan,
     recorded,
     restated,
     through,
 )
-from trading_assets_tests.make import Said
+from trading_assets_tests.make import Said, make_spec
 
 
 @pytest.fixture
@@ -176,7 +187,7 @@ def test_a_halt_is_kept_with_the_session_of_its_lane(ledger: Ledger) -> None:
     simulated, replay = SimulatedBroker(ledger), SimulatedBroker(ledger, Lane.REPLAY)
     ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
 
-    through(simulated, 3, heeds_halts=True)
+    through(simulated, 3, heeds_people=True)
     through(replay, 3)
 
     assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
@@ -202,11 +213,11 @@ def test_a_walk_that_was_not_recorded_has_recorded_no_halt(
 
     monkeypatch.setattr(store, "_insert", breaks)
     with pytest.raises(KeyboardInterrupt):
-        through(broker, 3, heeds_halts=True)
+        through(broker, 3, heeds_people=True)
     monkeypatch.undo()
 
     assert ledger.halts.sessions("reference", "simulated") == {}
-    assert through(broker, 3, heeds_halts=True).walked == DAYS[:4]
+    assert through(broker, 3, heeds_people=True).walked == DAYS[:4]
     assert set(ledger.halts.sessions("reference", "simulated")) == {DAYS[3]}
 
 
@@ -214,11 +225,11 @@ def test_an_evening_that_is_redone_under_another_halt_keeps_its_first_reason(
     broker: SimulatedBroker, ledger: Ledger
 ) -> None:
     ledger.halts.halt("reference", DAYS[3], "jan", "prices look wrong")
-    through(broker, 3, heeds_halts=True)
+    through(broker, 3, heeds_people=True)
     ledger.halts.halt("reference", DAYS[3], "ina", "and still do")
 
     changed = restated(3, "BBB", 52.5)
-    assert through(broker, 3, market=changed, heeds_halts=True).walked == (DAYS[3],)
+    assert through(broker, 3, market=changed, heeds_people=True).walked == (DAYS[3],)
 
     assert ledger.halts.sessions("reference", "simulated") == {DAYS[3]: SAID_OF_HALT}
 
@@ -331,3 +342,219 @@ def test_a_book_that_begins_where_none_was_decided_yet_is_a_new_one(
 
     assert broker.trade_through(plan(), DAYS[5:], DAYS[5], Shown()).walked == DAYS[5:]
     assert broker.decided("reference") == DAYS[5:]
+
+
+# Approvals
+
+
+class Evenings:
+    """A strategy whose evenings ask people, day after day."""
+
+    def __init__(self, ledger: Ledger, lane: Lane = Lane.SIMULATED) -> None:
+        self.ledger, self.now = ledger, CALENDAR.close_at(DAYS[0])
+        self.broker = SimulatedBroker(ledger, lane, now=lambda: self.now)
+
+    def trade(
+        self,
+        last: int,
+        *,
+        first: int | None = None,
+        market: Shown | None = None,
+        heeds_people: bool = True,
+        rule: str = "required",
+    ) -> Traded:
+        """The evening of day number *last*."""
+        self.now = max(self.now, CALENDAR.close_at(DAYS[last]) + timedelta(hours=1))
+        begin = last if first is None else first
+        return self.broker.trade_through(
+            asking(rule),
+            DAYS[: last + 1],
+            DAYS[begin],
+            market or Shown(),
+            heeds_people=heeds_people,
+        )
+
+    def asked(self) -> list[Approval]:
+        """What waits now."""
+        return [it for it in self.ledger.approvals.recent(self.now) if it.waits(self.now)]
+
+    def approve(self) -> None:
+        for asked in self.asked():
+            self.ledger.approvals.approve(asked, "ann", "fine", self.now)
+
+
+CALENDAR = trading_calendar()
+
+
+def asking(rule: str = "required") -> Plan:
+    """Ten shares of whatever is wanted, once a person has approved it."""
+    return Plan.of(
+        make_spec(
+            universe=("AAA", "BBB"),
+            sizing={"kind": "fixed_shares", "shares": 10},
+            execution={"approval": rule},
+        )
+    )
+
+
+@pytest.fixture
+def evenings(ledger: Ledger) -> Evenings:
+    return Evenings(ledger)
+
+
+def booked(broker: Broker, count: int = len(DAYS)) -> dict[str, pd.DataFrame]:
+    """What was traded in the first *count* days; without what led to it."""
+    found = recorded(broker, count)
+    del found["orders"]
+    found["portfolio"].pop("book_hash")
+    return found
+
+
+def test_evenings_in_which_all_is_approved_trade_like_those_that_ask_nobody(
+    evenings: Evenings, tmp_path: Path
+) -> None:
+    for day in range(8):
+        evenings.trade(day)
+        evenings.approve()
+    free = SimulatedBroker(Ledger.open(tmp_path / "free.db"))
+    through(free, 7)
+
+    assert_same(booked(evenings.broker), booked(free))
+    statuses = evenings.broker.rows("reference", ORDERS, DAYS)["status"]
+    assert set(statuses) == {"awaiting_approval"}
+
+
+def test_evenings_that_nobody_answers_trade_nothing(evenings: Evenings) -> None:
+    for day in range(8):
+        evenings.trade(day)
+
+    assert evenings.broker.rows("reference", FILLS, DAYS).empty
+    events = evenings.broker.rows("reference", ORDER_EVENTS, DAYS)
+    assert set(events["status"]) == {"expired"}
+
+
+def test_only_the_last_session_of_an_evening_asks_people(evenings: Evenings) -> None:
+    evenings.trade(1, first=0)
+
+    assert [it.proposal.session for it in evenings.asked()] == [DAYS[1]]
+    first = evenings.broker.rows("reference", ORDERS, DAYS[:1])
+    assert list(first["status"]) == ["submitted"]
+
+
+def test_runs_that_heed_nobody_ask_nobody(evenings: Evenings) -> None:
+    evenings.trade(0, heeds_people=False)
+
+    assert evenings.asked() == []
+    assert evenings.ledger.approvals.sessions("reference", "simulated") == {}
+
+
+def test_a_replay_asks_nobody(ledger: Ledger) -> None:
+    replay = Evenings(ledger, Lane.REPLAY)
+
+    replay.trade(0)
+
+    assert replay.asked() == []
+    rows = replay.broker.rows("reference", ORDERS, DAYS[:1])
+    assert list(rows["status"]) == ["submitted"]
+
+
+def test_asking_is_no_part_of_a_strategys_hash(evenings: Evenings) -> None:
+    through(evenings.broker, 3)
+
+    assert evenings.trade(3, first=0) == Traded((), ())
+    assert evenings.trade(4).is_new_plan is False
+
+
+def test_a_session_stays_as_it_was_answered_whatever_the_file_says_later(
+    evenings: Evenings,
+) -> None:
+    for day in range(4):
+        evenings.trade(day)
+        evenings.approve()
+    before = recorded(evenings.broker, 4)
+
+    for rule in ("none", "entries"):
+        again = evenings.trade(3, first=0, heeds_people=False, rule=rule)
+        assert again == Traded((), ())
+
+    assert_same(recorded(evenings.broker, 4), before)
+
+
+def test_redoing_through_answers_gives_the_same_book(evenings: Evenings) -> None:
+    for day in range(8):
+        evenings.trade(day)
+        if day != 3:
+            evenings.approve()
+    before = recorded(evenings.broker)
+    changed = restated(2, "BBB", 51.5)
+
+    evenings.trade(7, first=0, market=changed, heeds_people=False)
+    assert generations(evenings.broker)[-1] == 1
+    fills = evenings.broker.rows("reference", FILLS, DAYS)
+    assert "SELL" not in set(fills["side"])  # nobody has approved the exit of day 3
+    evenings.trade(7, first=0, heeds_people=False)
+
+    assert_same(recorded(evenings.broker), before)
+    ids = [it.proposal.order_id for it in evenings.ledger.approvals.of(*BOOK)]
+    assert len(ids) == len(set(ids))
+
+
+BOOK = ("reference", "simulated")
+
+
+def test_a_session_that_is_decided_anew_the_same_evening_asks_anew(
+    evenings: Evenings,
+) -> None:
+    evenings.trade(0)
+    evenings.approve()
+    said = [Said(0, "BBB", "BUY")]
+
+    evenings.trade(0, market=Shown(said=said))
+
+    states = {
+        it.proposal.head.symbol: it.state for it in evenings.ledger.approvals.of(*BOOK)
+    }
+    assert states == {
+        "AAA": ApprovalState.SUPERSEDED,
+        "BBB": ApprovalState.PROPOSED,
+    }
+    evenings.trade(1, market=Shown(said=said))
+    assert evenings.broker.rows("reference", FILLS, DAYS[:2]).empty
+
+
+def test_an_approval_is_of_a_content_and_not_of_a_name(evenings: Evenings) -> None:
+    """Decided anew long afterwards with other shares, it is not what was approved."""
+    evenings.trade(0)
+    evenings.approve()
+    evenings.trade(1)
+    assert len(evenings.broker.rows("reference", FILLS, DAYS[:2])) == 1
+    nine = Plan.of(
+        make_spec(
+            universe=("AAA", "BBB"),
+            sizing={"kind": "fixed_shares", "shares": 9},
+            execution={"approval": "required"},
+        )
+    )
+
+    evenings.broker.trade_through(nine, DAYS[:2], DAYS[0], Shown())
+
+    assert evenings.broker.rows("reference", FILLS, DAYS[:2]).empty
+    asked, *_ = evenings.ledger.approvals.of(*BOOK)
+    assert asked.state is ApprovalState.APPROVED
+
+
+def test_what_people_are_asked_is_recorded_with_the_session_or_not_at_all(
+    evenings: Evenings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "ask", die)
+        with pytest.raises(KeyboardInterrupt):
+            evenings.trade(0)
+    assert evenings.broker.decided("reference") == ()
+
+    evenings.trade(0)
+
+    assert [it.proposal.session for it in evenings.asked()] == [DAYS[0]]

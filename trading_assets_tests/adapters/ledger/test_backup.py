@@ -180,6 +180,9 @@ def test_an_older_backup_is_brought_up_to_date(place: str, tmp_path: Path) -> No
         "session_halts",
         "ledger_accounts",
         "order_refusals",
+        "approval_rulings",
+        "approval_proposals",
+        "session_approvals",
     )
     with engine.begin() as connection:
         for name in newer:
