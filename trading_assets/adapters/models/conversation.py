@@ -34,6 +34,11 @@ LONGEST_TEXT = 2000
 """Characters of a reason that are kept; the reply itself is kept whole."""
 
 
+NO_KEY = Verdict(
+    outcome=Outcome.UNAUTHORIZED, then=Then.NEXT_MODEL, reason="every key was refused"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long one model is asked again and again.
@@ -120,37 +125,22 @@ class Conversation:
     async def _ask_model(self, candidate: _Candidate) -> Verdict:
         """The last word of one model; ``done`` if it is an answer."""
         failures = doubtful = 0
-        server, verdict = candidate.server, _no_key()
-        while (key := server.keys.current) is not None:
-            has_schema = candidate.name not in server.without_schema
-            verdict = await self._attempt(candidate, key, has_schema=has_schema)
+        refused_key: Verdict | None = None
+        while True:
+            verdict = await self._attempt(candidate)
+            if verdict is None:
+                return replace(refused_key or NO_KEY, then=Then.NEXT_MODEL)
             if verdict.then is Then.DONE:
                 return verdict
             if verdict.then is Then.NEXT_KEY:
-                server.keys.refuse(key)
+                refused_key = verdict
                 continue
-            if has_schema and _may_be_the_schema(server, verdict):
-                return await self._without_schema(candidate, key, verdict)
             failures += 1
             doubtful += verdict.is_doubtful
-            if verdict.then is Then.NEXT_MODEL or not self._is_patient(
-                failures, doubtful, verdict
-            ):
+            is_patient = self._is_patient(failures, doubtful, verdict)
+            if verdict.then is Then.NEXT_MODEL or not is_patient:
                 return replace(verdict, then=Then.NEXT_MODEL)
-            await self._pause(server, failures, verdict)
-        return replace(verdict, then=Then.NEXT_MODEL)
-
-    async def _without_schema(
-        self, candidate: _Candidate, key: ApiKey, refusal: Verdict
-    ) -> Verdict:
-        """Once more with the schema in words; if that is taken, it is remembered."""
-        verdict = await self._attempt(candidate, key, has_schema=False)
-        if verdict.is_refused_request:
-            return refusal
-        candidate.server.without_schema.add(candidate.name)
-        if verdict.then is Then.DONE:
-            return verdict
-        return await self._ask_model(candidate)
+            await self._pause(candidate.server, failures, verdict)
 
     def _is_patient(self, failures: int, doubtful: int, verdict: Verdict) -> bool:
         asked_for = verdict.retry_after_seconds or 0.0
@@ -167,26 +157,47 @@ class Conversation:
             server.pace.pause(asked_for)  # of everybody
         await self._surroundings.sleep(pause_seconds(failures, asked_for, chance))
 
-    async def _attempt(
+    async def _attempt(self, candidate: _Candidate) -> Verdict | None:
+        """Ask once, in turn; None if every key was refused meanwhile.
+
+        A server that takes no schema is asked once more in the same turn, with the schema
+        in words; if that is taken, it is remembered.
+        """
+        server, name = candidate.server, candidate.name
+        async with server.pace.turn(prices.input_tokens(self._question)):
+            key = server.keys.current
+            if key is None:
+                return None
+            has_schema = name not in server.without_schema
+            verdict = await self._send(candidate, key, has_schema=has_schema)
+            if has_schema and _may_be_the_schema(server, verdict):
+                in_words = await self._send(candidate, key, has_schema=False)
+                if not in_words.is_refused_request:
+                    server.without_schema.add(name)
+                    verdict = in_words
+            if verdict.then is Then.NEXT_KEY:
+                server.keys.refuse(key)
+            return verdict
+
+    async def _send(
         self, candidate: _Candidate, key: ApiKey, *, has_schema: bool
     ) -> Verdict:
-        server, question = candidate.server, self._question
-        async with server.pace.turn(prices.input_tokens(question)):
-            attempt = self._next(candidate, key, has_schema=has_schema)
-            await self._reserve(attempt)
-            started = self._surroundings.clock()
-            try:
-                came = await server.ask(
-                    question, candidate.name, key, has_schema=has_schema
-                )
-            finally:
-                self._funds.release(self._errand)
-            latency = self._surroundings.clock() - started
-            now = self._surroundings.now()
-            verdict = server.judged(came, now)
-            self._settle(attempt, came, verdict, latency)
-            if isinstance(came, Reply):
-                server.pace.hear(came.headers)
+        """One request: committed, sent, settled."""
+        server = candidate.server
+        attempt = self._next(candidate, key, has_schema=has_schema)
+        await self._reserve(attempt)
+        started = self._surroundings.clock()
+        try:
+            came = await server.ask(
+                self._question, candidate.name, key, has_schema=has_schema
+            )
+        finally:
+            self._funds.release(self._errand)
+        latency_seconds = self._surroundings.clock() - started
+        verdict = server.judged(came, self._surroundings.now())
+        self._settle(attempt, came, verdict, latency_seconds)
+        if isinstance(came, Reply):
+            server.pace.hear(came.headers)
         return verdict
 
     def _next(self, candidate: _Candidate, key: ApiKey, *, has_schema: bool) -> Attempt:
@@ -287,12 +298,6 @@ def storable(text: str, longest: int | None = LONGEST_TEXT) -> str:
     whole = text if longest is None else text[:longest]
     return (
         whole.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-    )
-
-
-def _no_key() -> Verdict:
-    return Verdict(
-        outcome=Outcome.UNAUTHORIZED, then=Then.NEXT_MODEL, reason="every key was refused"
     )
 
 

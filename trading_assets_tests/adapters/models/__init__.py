@@ -1,0 +1,1 @@
+"""Asking models, over HTTP against servers that only pretend."""
