@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from typing import Any, override
 
@@ -45,6 +45,43 @@ ONE_AT_A_TIME = sa.text(
 """For PostgreSQL: who adds up what is spent must see what others have just reserved."""
 
 
+LAST_NUMBER = sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
+    ANALYST_CALLS.c.question_key == sa.bindparam("key")
+)
+RECORDED = (
+    sa.select(ANALYST_CALLS)
+    .where(
+        ANALYST_CALLS.c.question_key == sa.bindparam("key"),
+        ANALYST_CALLS.c.outcome.in_(HEARD),
+        ANALYST_CALLS.c.asked_at >= sa.bindparam("since"),
+    )
+    .order_by(ANALYST_CALLS.c.number.desc())
+    .limit(1)
+)
+_CHARGED = ANALYST_ATTEMPTS.c.charged_usd
+SPENT = sa.select(
+    sa.func.sum(_CHARGED).filter(ANALYST_ATTEMPTS.c.run_id == sa.bindparam("run")),
+    sa.func.sum(_CHARGED).filter(ANALYST_ATTEMPTS.c.asked_at >= sa.bindparam("since")),
+    sa.func.sum(_CHARGED),
+).where(ANALYST_ATTEMPTS.c.strategy == sa.bindparam("whose"))
+ADD_CALL = sa.insert(ANALYST_CALLS)
+ADD_ATTEMPT = sa.insert(ANALYST_ATTEMPTS)
+ADD_TEXTS = {
+    "postgresql": postgresql.insert(ANALYST_TEXTS).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(ANALYST_TEXTS).on_conflict_do_nothing(),
+}
+END_CALL = sa.update(ANALYST_CALLS).where(
+    ANALYST_CALLS.c.call_id == sa.bindparam("of_call")
+)
+SETTLE_ATTEMPT = sa.update(ANALYST_ATTEMPTS).where(
+    ANALYST_ATTEMPTS.c.call_id == sa.bindparam("of_call"),
+    ANALYST_ATTEMPTS.c.number == sa.bindparam("of_number"),
+)
+"""Built once: building a statement takes longer than running it."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class CallBook(LedgerPart):
     """Calls and attempts, in SQLite or PostgreSQL.
 
@@ -72,6 +109,11 @@ class CallBook(LedgerPart):
         """
         return self._commits.submit(self._raise_fault)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether reading it takes no time worth waiting for elsewhere."""
+        return self._engine.dialect.name == "sqlite"
+
     def take(self, question_key: str) -> bool:
         """Be the only one to ask; False if somebody is asking already, in any process."""
         return self._locks.take(question_key)
@@ -87,18 +129,9 @@ class CallBook(LedgerPart):
             question_key: Of the question.
             since: Only what was asked at this instant or later; None for ever.
         """
-        known = (
-            sa.select(ANALYST_CALLS)
-            .where(
-                ANALYST_CALLS.c.question_key == question_key,
-                ANALYST_CALLS.c.outcome.in_(HEARD),
-                *([] if since is None else [ANALYST_CALLS.c.asked_at >= since]),
-            )
-            .order_by(ANALYST_CALLS.c.number.desc())
-            .limit(1)
-        )
+        wanted = {"key": question_key, "since": since or EVER}
         with self._engine.connect() as connection:
-            row = connection.execute(known).one_or_none()
+            row = connection.execute(RECORDED, wanted).one_or_none()
         return None if row is None else _answer(row)
 
     def begin(
@@ -238,12 +271,7 @@ def _add_call(
     connection: sa.Connection, question: Question, errand: Errand, at: datetime
 ) -> str:
     key = question.key
-    last = connection.scalar(
-        sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
-            ANALYST_CALLS.c.question_key == key
-        )
-    )
-    number = (last or 0) + 1
+    number = (connection.scalar(LAST_NUMBER, {"key": key}) or 0) + 1
     texts = {
         "system_hash": question.system,
         "shared_hash": shared_text(question),
@@ -253,7 +281,7 @@ def _add_call(
     hashes = {name: _sha256(text) for name, text in texts.items()}
     _keep_texts(connection, {hashes[name]: text for name, text in texts.items()})
     values = {
-        **asdict(errand),
+        **_values(errand),
         **hashes,
         "call_id": f"{key[:ID_LENGTH]}-{number}",
         "question_key": key,
@@ -267,14 +295,13 @@ def _add_call(
         "sample": question.sample,
         "asked_at": at,
     }
-    connection.execute(sa.insert(ANALYST_CALLS), values)
+    connection.execute(ADD_CALL, values)
     return values["call_id"]
 
 
 def _keep_texts(connection: sa.Connection, texts: dict[str, str]) -> None:
     rows = [{"sha256": sha256, "text": text} for sha256, text in texts.items()]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(ANALYST_TEXTS).on_conflict_do_nothing(), rows)
+    connection.execute(ADD_TEXTS[connection.dialect.name], rows)
 
 
 def _reserve(
@@ -291,7 +318,7 @@ def _reserve(
 def _add_attempt(
     connection: sa.Connection, call_id: str, errand: Errand, attempt: Attempt
 ) -> str:
-    values = asdict(attempt) | {
+    values = _values(attempt) | {
         "call_id": call_id,
         "strategy": errand.strategy,
         "run_id": errand.run_id,
@@ -299,7 +326,7 @@ def _add_attempt(
         "is_charge_estimated": True,
         "outcome": Outcome.AMBIGUOUS.value,
     }
-    connection.execute(sa.insert(ANALYST_ATTEMPTS), values)
+    connection.execute(ADD_ATTEMPT, values)
     return call_id
 
 
@@ -309,17 +336,11 @@ def _require_funds(
     limits = (budget.run_usd, budget.day_usd, budget.strategy_usd)
     if attempt.estimated_usd == 0 or all(limit is None for limit in limits):
         return
-    charged = ANALYST_ATTEMPTS.c.charged_usd
     midnight = attempt.asked_at.astimezone(UTC).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    spent = connection.execute(
-        sa.select(
-            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.run_id == errand.run_id),
-            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.asked_at >= midnight),
-            sa.func.sum(charged),
-        ).where(ANALYST_ATTEMPTS.c.strategy == errand.strategy)
-    ).one()
+    wanted = {"run": errand.run_id, "since": midnight, "whose": errand.strategy}
+    spent = connection.execute(SPENT, wanted).one()
     names = ("run", "day", "strategy")
     for name, limit, sum_usd in zip(names, limits, spent, strict=True):
         if limit is not None and (sum_usd or 0.0) + attempt.estimated_usd > limit:
@@ -345,22 +366,18 @@ def _settle(connection: sa.Connection, call_id: str, number: int, told: Settleme
         else None,
         "error": told.error,
         "settled_at": told.settled_at,
-        **({} if told.usage is None else asdict(told.usage)),
+        **({} if told.usage is None else _values(told.usage)),
+        "of_call": call_id,
+        "of_number": number,
     }
-    connection.execute(
-        sa.update(ANALYST_ATTEMPTS).where(
-            ANALYST_ATTEMPTS.c.call_id == call_id, ANALYST_ATTEMPTS.c.number == number
-        ),
-        values,
-    )
+    connection.execute(SETTLE_ATTEMPT, values)
 
 
 def _end(connection: sa.Connection, call_id: str, ending: Ending) -> None:
-    values = asdict(ending) | asdict(ending.usage) | {"outcome": ending.outcome.value}
+    values = _values(ending) | _values(ending.usage)
+    values |= {"outcome": ending.outcome.value, "of_call": call_id}
     del values["usage"]
-    connection.execute(
-        sa.update(ANALYST_CALLS).where(ANALYST_CALLS.c.call_id == call_id), values
-    )
+    connection.execute(END_CALL, values)
 
 
 def _answer(row: sa.Row[Any]) -> Answer:
@@ -439,6 +456,10 @@ def _settlement(row: sa.Row[Any]) -> Settlement:
 
 def _usage(row: sa.Row[Any]) -> Usage:
     return Usage(**{name: row._mapping[name] for name in TOKENS})  # noqa: SLF001 - its public name
+
+
+def _values(of: Errand | Attempt | Ending | Usage) -> dict[str, Any]:
+    return {field.name: getattr(of, field.name) for field in fields(of)}
 
 
 def _sha256(text: str) -> str:

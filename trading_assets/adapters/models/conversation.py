@@ -72,6 +72,7 @@ class Conversation:
     def __init__(
         self,
         question: Question,
+        key: str,
         errand: Errand,
         book: CallBook,
         funds: Funds,
@@ -79,6 +80,7 @@ class Conversation:
         surroundings: Surroundings,
     ) -> None:
         self._question = question
+        self._key = key
         self._errand = errand
         self._book = book
         self._funds = funds
@@ -255,7 +257,7 @@ class Conversation:
         self._ended = self._book.end(self._call_id, ending)
         return Answer(
             call_id=self._call_id,
-            question_key=self._question.key,
+            question_key=self._key,
             outcome=ending.outcome,
             text=ending.text,
             reason=ending.reason,
