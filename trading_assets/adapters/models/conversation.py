@@ -12,6 +12,7 @@ from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.adapters.models import prices
 from trading_assets.adapters.models.access import ApiKey
 from trading_assets.adapters.models.funds import Funds
+from trading_assets.adapters.models.gate import Gate
 from trading_assets.adapters.models.pace import rate_limit_headers
 from trading_assets.adapters.models.replies import Reading, Reply, Silence
 from trading_assets.adapters.models.servers import Server
@@ -187,14 +188,17 @@ class Conversation:
         """One request: committed, sent, settled."""
         server = candidate.server
         attempt = self._next(candidate, key, has_schema=has_schema)
-        await self._reserve(attempt)
+        gate = Gate(self._reserve(attempt), server.timeout_seconds)
         started = self._surroundings.clock()
         try:
             came = await server.ask(
-                self._question, candidate.name, key, has_schema=has_schema
+                self._question, candidate.name, key, gate, has_schema=has_schema
             )
+            await gate.require_open()
         finally:
-            self._funds.release(self._errand)
+            await gate.close()
+            if gate.is_open:
+                self._funds.release(self._errand)
         latency_seconds = self._surroundings.clock() - started
         verdict = server.judged(came, self._surroundings.now())
         self._settle(attempt, came, verdict, latency_seconds)
@@ -242,7 +246,7 @@ class Conversation:
             error=storable(verdict.reason),
             settled_at=self._surroundings.now(),
         )
-        self._book.settle(self._call_id, attempt.number, settlement)
+        self._book.settle(self._call_id, self._errand, attempt, settlement)
         self._cost_usd += settlement.charged_usd
         self._usage = _sum(self._usage, usage or Usage())
 
