@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -51,6 +52,12 @@ class Outcome(StrEnum):
     UNREACHABLE = "unreachable"
 
 
+@lru_cache(maxsize=64)
+def _sha256(png: bytes) -> str:
+    """Every turn about a briefing asks for the hashes of the same pictures."""
+    return hashlib.sha256(png).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """A picture that is sent: PNG bytes, and the words that stand before it."""
@@ -61,7 +68,7 @@ class Image:
     @property
     def sha256(self) -> str:
         """Of its bytes; they lie in the chart store under it."""
-        return hashlib.sha256(self.png).hexdigest()
+        return _sha256(self.png)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

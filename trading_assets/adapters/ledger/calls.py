@@ -8,21 +8,23 @@ the next transaction. Nothing is ever deleted.
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import UTC, date, datetime
 from typing import Any, override
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from trading_assets.adapters.ledger.direct import Direct, direct_reading
 from trading_assets.adapters.ledger.engine import LedgerPart
 from trading_assets.adapters.ledger.group_commits import GroupCommits
 from trading_assets.adapters.ledger.question_locks import QuestionLocks
 from trading_assets.adapters.ledger.schema import (
     ANALYST_ATTEMPTS,
     ANALYST_CALLS,
+    ANALYST_SPENDING,
     ANALYST_TEXTS,
 )
 from trading_assets.errors import BudgetSpent, DataMissing
@@ -38,11 +40,70 @@ from trading_assets.models.question import Answer, Errand, Image, Outcome, Quest
 from trading_assets.strategies.spec import Budget
 
 TOKENS = tuple(field.name for field in fields(Usage))
+NO_USAGE: Mapping[str, None] = dict.fromkeys(TOKENS)
 ID_LENGTH = 24
+MOST_KNOWN_TEXTS = 10_000
 ONE_AT_A_TIME = sa.text(
     "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/calls', 0))"
 )
 """For PostgreSQL: who adds up what is spent must see what others have just reserved."""
+
+
+LAST_NUMBER = sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
+    ANALYST_CALLS.c.question_key == sa.bindparam("key")
+)
+RECORDED_COLUMNS = (
+    "call_id",
+    "question_key",
+    "outcome",
+    "text",
+    "reason",
+    "model_asked",
+    "model_answered",
+    "latency_seconds",
+    "cost_usd",
+    *TOKENS,
+)
+RECORDED = (
+    sa.select(*(ANALYST_CALLS.c[name] for name in RECORDED_COLUMNS))
+    .where(
+        ANALYST_CALLS.c.question_key == sa.bindparam("key"),
+        sa.or_(*(ANALYST_CALLS.c.outcome == it.value for it in HEARD)),
+        ANALYST_CALLS.c.asked_at >= sa.bindparam("since"),
+    )
+    .order_by(ANALYST_CALLS.c.number.desc())
+    .limit(1)
+)
+_CHARGED = ANALYST_SPENDING.c.charged_usd
+SPENT = sa.select(
+    sa.func.sum(_CHARGED).filter(ANALYST_SPENDING.c.run_id == sa.bindparam("run")),
+    sa.func.sum(_CHARGED).filter(ANALYST_SPENDING.c.day == sa.bindparam("on")),
+    sa.func.sum(_CHARGED),
+).where(ANALYST_SPENDING.c.strategy == sa.bindparam("whose"))
+INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+ADD_SPENDING = {
+    name: added.on_conflict_do_update(
+        index_elements=list(ANALYST_SPENDING.primary_key),
+        set_={"charged_usd": _CHARGED + added.excluded.charged_usd},
+    )
+    for name, added in ((name, insert(ANALYST_SPENDING)) for name, insert in INSERT.items())
+}
+ADD_CALL = sa.insert(ANALYST_CALLS)
+ADD_ATTEMPT = sa.insert(ANALYST_ATTEMPTS)
+ADD_TEXTS = {
+    name: insert(ANALYST_TEXTS).on_conflict_do_nothing() for name, insert in INSERT.items()
+}
+END_CALL = sa.update(ANALYST_CALLS).where(
+    ANALYST_CALLS.c.call_id == sa.bindparam("of_call")
+)
+SETTLE_ATTEMPT = sa.update(ANALYST_ATTEMPTS).where(
+    ANALYST_ATTEMPTS.c.call_id == sa.bindparam("of_call"),
+    ANALYST_ATTEMPTS.c.number == sa.bindparam("of_number"),
+    ANALYST_ATTEMPTS.c.settled_at.is_(None),
+)
+"""Built once: building a statement takes longer than running it."""
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class CallBook(LedgerPart):
@@ -58,6 +119,7 @@ class CallBook(LedgerPart):
         self._commits = GroupCommits(engine, _take_turns)
         self._locks = QuestionLocks(engine)
         self._fault: BaseException | None = None
+        self._known_texts: set[str] = set()
 
     @override
     def close(self) -> None:
@@ -71,6 +133,11 @@ class CallBook(LedgerPart):
         It fails with what has kept a `settle` or an `end` from getting there.
         """
         return self._commits.submit(self._raise_fault)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether reading it takes no time worth waiting for elsewhere."""
+        return self._engine.dialect.name == "sqlite"
 
     def take(self, question_key: str) -> bool:
         """Be the only one to ask; False if somebody is asking already, in any process."""
@@ -87,19 +154,10 @@ class CallBook(LedgerPart):
             question_key: Of the question.
             since: Only what was asked at this instant or later; None for ever.
         """
-        known = (
-            sa.select(ANALYST_CALLS)
-            .where(
-                ANALYST_CALLS.c.question_key == question_key,
-                ANALYST_CALLS.c.outcome.in_(HEARD),
-                *([] if since is None else [ANALYST_CALLS.c.asked_at >= since]),
-            )
-            .order_by(ANALYST_CALLS.c.number.desc())
-            .limit(1)
-        )
-        with self._engine.connect() as connection:
-            row = connection.execute(known).one_or_none()
-        return None if row is None else _answer(row)
+        wanted = {"key": question_key, "since": since or EVER}
+        with direct_reading(self._engine) as direct:
+            rows = direct.rows(RECORDED, wanted)
+        return _answer(rows[0]) if rows else None
 
     def begin(
         self, question: Question, errand: Errand, attempt: Attempt, budget: Budget
@@ -109,9 +167,22 @@ class CallBook(LedgerPart):
         Raises:
             BudgetSpent: As `reserve` does.
         """
-        return self._commits.submit(
-            lambda it: _begin(it, question, errand, attempt, budget)
+        texts = _texts(question)
+        new = {it: text for it, text in texts.values() if it not in self._known_texts}
+        hashes = {name: sha256 for name, (sha256, _) in texts.items()}
+        begun = self._commits.submit(
+            lambda it: _begin(it, question, (hashes, new), errand, attempt, budget)
         )
+        begun.add_done_callback(lambda done: self._note_texts(done, new))
+        return begun
+
+    def _note_texts(self, done: Future[str], texts: Iterable[str]) -> None:
+        """What is on the disk need not be written again."""
+        if done.cancelled() or done.exception() is not None:
+            return
+        if len(self._known_texts) > MOST_KNOWN_TEXTS:
+            self._known_texts.clear()
+        self._known_texts.update(texts)
 
     def reserve(
         self, call_id: str, errand: Errand, attempt: Attempt, budget: Budget
@@ -126,15 +197,17 @@ class CallBook(LedgerPart):
             lambda it: _reserve(it, call_id, errand, attempt, budget)
         )
 
-    def settle(self, call_id: str, number: int, told: Settlement) -> Future[None]:
-        """Record what became of an attempt."""
-        return self._later(lambda it: _settle(it, call_id, number, told))
+    def settle(
+        self, call_id: str, errand: Errand, attempt: Attempt, told: Settlement
+    ) -> Future[None]:
+        """Record what became of an attempt; the first word counts."""
+        return self._later(lambda it: _settle(it, call_id, errand, attempt, told))
 
     def end(self, call_id: str, ending: Ending) -> Future[None]:
         """Record how a call ended."""
         return self._later(lambda it: _end(it, call_id, ending))
 
-    def _later(self, write: Callable[[sa.Connection], None]) -> Future[None]:
+    def _later(self, write: Callable[[Direct], None]) -> Future[None]:
         """Have *write* done by somebody who does not wait for it."""
         done = self._commits.submit(write, is_urgent=False)
         done.add_done_callback(self._note_fault)
@@ -143,7 +216,7 @@ class CallBook(LedgerPart):
     def _note_fault(self, done: Future[None]) -> None:
         self._fault = self._fault or done.exception()
 
-    def _raise_fault(self, _connection: sa.Connection) -> None:
+    def _raise_fault(self, _direct: Direct) -> None:
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault
@@ -217,43 +290,51 @@ def shared_text(question: Question) -> str:
     return json.dumps(parts, ensure_ascii=False)
 
 
-def _take_turns(connection: sa.Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(ONE_AT_A_TIME)
+def _take_turns(direct: Direct) -> None:
+    if direct.dialect.name == "postgresql":
+        direct.run(ONE_AT_A_TIME, {})
 
 
 def _begin(
-    connection: sa.Connection,
+    direct: Direct,
     question: Question,
+    texts: tuple[Mapping[str, str], Mapping[str, str]],
     errand: Errand,
     attempt: Attempt,
     budget: Budget,
 ) -> str:
-    _require_funds(connection, errand, attempt, budget)
-    call_id = _add_call(connection, question, errand, attempt.asked_at)
-    return _add_attempt(connection, call_id, errand, attempt)
+    """Begin a call; *texts* are hashes by column, and those by hash that may be new."""
+    _require_funds(direct, errand, attempt, budget)
+    hashes, new = texts
+    for sha256, text in new.items():
+        direct.run(ADD_TEXTS[direct.dialect.name], {"sha256": sha256, "text": text})
+    call_id = _add_call(direct, question, hashes, errand, attempt.asked_at)
+    return _add_attempt(direct, call_id, errand, attempt)
 
 
-def _add_call(
-    connection: sa.Connection, question: Question, errand: Errand, at: datetime
-) -> str:
-    key = question.key
-    last = connection.scalar(
-        sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
-            ANALYST_CALLS.c.question_key == key
-        )
-    )
-    number = (last or 0) + 1
+def _texts(question: Question) -> dict[str, tuple[str, str]]:
+    """Hash and text of each of a question's parts, by column."""
     texts = {
         "system_hash": question.system,
         "shared_hash": shared_text(question),
         "task_hash": question.task,
         "schema_hash": question.schema,
     }
-    hashes = {name: _sha256(text) for name, text in texts.items()}
-    _keep_texts(connection, {hashes[name]: text for name, text in texts.items()})
+    return {name: (_sha256(text), text) for name, text in texts.items()}
+
+
+def _add_call(
+    direct: Direct,
+    question: Question,
+    hashes: Mapping[str, str],
+    errand: Errand,
+    at: datetime,
+) -> str:
+    key = question.key
+    ((last,),) = direct.rows(LAST_NUMBER, {"key": key})
+    number = (last or 0) + 1
     values = {
-        **asdict(errand),
+        **_values(errand),
         **hashes,
         "call_id": f"{key[:ID_LENGTH]}-{number}",
         "question_key": key,
@@ -267,31 +348,23 @@ def _add_call(
         "sample": question.sample,
         "asked_at": at,
     }
-    connection.execute(sa.insert(ANALYST_CALLS), values)
+    direct.run(ADD_CALL, values)
     return values["call_id"]
 
 
-def _keep_texts(connection: sa.Connection, texts: dict[str, str]) -> None:
-    rows = [{"sha256": sha256, "text": text} for sha256, text in texts.items()]
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(ANALYST_TEXTS).on_conflict_do_nothing(), rows)
-
-
 def _reserve(
-    connection: sa.Connection,
+    direct: Direct,
     call_id: str,
     errand: Errand,
     attempt: Attempt,
     budget: Budget,
 ) -> str:
-    _require_funds(connection, errand, attempt, budget)
-    return _add_attempt(connection, call_id, errand, attempt)
+    _require_funds(direct, errand, attempt, budget)
+    return _add_attempt(direct, call_id, errand, attempt)
 
 
-def _add_attempt(
-    connection: sa.Connection, call_id: str, errand: Errand, attempt: Attempt
-) -> str:
-    values = asdict(attempt) | {
+def _add_attempt(direct: Direct, call_id: str, errand: Errand, attempt: Attempt) -> str:
+    values = _values(attempt) | {
         "call_id": call_id,
         "strategy": errand.strategy,
         "run_id": errand.run_id,
@@ -299,27 +372,32 @@ def _add_attempt(
         "is_charge_estimated": True,
         "outcome": Outcome.AMBIGUOUS.value,
     }
-    connection.execute(sa.insert(ANALYST_ATTEMPTS), values)
+    direct.run(ADD_ATTEMPT, values)
+    _add_spending(direct, errand, attempt, attempt.estimated_usd)
     return call_id
 
 
+def _add_spending(direct: Direct, errand: Errand, attempt: Attempt, usd: float) -> None:
+    if not usd:
+        return
+    values = {
+        "strategy": errand.strategy,
+        "day": attempt.asked_at.astimezone(UTC).date(),
+        "run_id": errand.run_id,
+        "charged_usd": usd,
+    }
+    direct.run(ADD_SPENDING[direct.dialect.name], values)
+
+
 def _require_funds(
-    connection: sa.Connection, errand: Errand, attempt: Attempt, budget: Budget
+    direct: Direct, errand: Errand, attempt: Attempt, budget: Budget
 ) -> None:
     limits = (budget.run_usd, budget.day_usd, budget.strategy_usd)
     if attempt.estimated_usd == 0 or all(limit is None for limit in limits):
         return
-    charged = ANALYST_ATTEMPTS.c.charged_usd
-    midnight = attempt.asked_at.astimezone(UTC).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    spent = connection.execute(
-        sa.select(
-            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.run_id == errand.run_id),
-            sa.func.sum(charged).filter(ANALYST_ATTEMPTS.c.asked_at >= midnight),
-            sa.func.sum(charged),
-        ).where(ANALYST_ATTEMPTS.c.strategy == errand.strategy)
-    ).one()
+    today = attempt.asked_at.astimezone(UTC).date()
+    wanted = {"run": errand.run_id, "on": today, "whose": errand.strategy}
+    (spent,) = direct.rows(SPENT, wanted)
     names = ("run", "day", "strategy")
     for name, limit, sum_usd in zip(names, limits, spent, strict=True):
         if limit is not None and (sum_usd or 0.0) + attempt.estimated_usd > limit:
@@ -331,7 +409,9 @@ def _require_funds(
             )
 
 
-def _settle(connection: sa.Connection, call_id: str, number: int, told: Settlement) -> None:
+def _settle(
+    direct: Direct, call_id: str, errand: Errand, attempt: Attempt, told: Settlement
+) -> None:
     values = {
         "outcome": told.outcome.value,
         "status": told.status,
@@ -340,43 +420,38 @@ def _settle(connection: sa.Connection, call_id: str, number: int, told: Settleme
         "charged_usd": told.charged_usd,
         "is_charge_estimated": told.is_charge_estimated,
         "latency_seconds": told.latency_seconds,
-        "reply": gzip.compress(told.reply, compresslevel=3, mtime=0)
+        "reply": gzip.compress(told.reply, compresslevel=1, mtime=0)
         if told.reply
         else None,
         "error": told.error,
         "settled_at": told.settled_at,
-        **({} if told.usage is None else asdict(told.usage)),
+        **(NO_USAGE if told.usage is None else _values(told.usage)),
+        "of_call": call_id,
+        "of_number": attempt.number,
     }
-    connection.execute(
-        sa.update(ANALYST_ATTEMPTS).where(
-            ANALYST_ATTEMPTS.c.call_id == call_id, ANALYST_ATTEMPTS.c.number == number
-        ),
-        values,
-    )
+    if direct.run(SETTLE_ATTEMPT, values):
+        _add_spending(direct, errand, attempt, told.charged_usd - attempt.estimated_usd)
 
 
-def _end(connection: sa.Connection, call_id: str, ending: Ending) -> None:
-    values = asdict(ending) | asdict(ending.usage) | {"outcome": ending.outcome.value}
+def _end(direct: Direct, call_id: str, ending: Ending) -> None:
+    values = _values(ending) | _values(ending.usage)
+    values |= {"outcome": ending.outcome.value, "of_call": call_id}
     del values["usage"]
-    connection.execute(
-        sa.update(ANALYST_CALLS).where(ANALYST_CALLS.c.call_id == call_id), values
-    )
+    direct.run(END_CALL, values)
 
 
-def _answer(row: sa.Row[Any]) -> Answer:
+def _answer(row: tuple[Any, ...]) -> Answer:
+    told = dict(zip(RECORDED_COLUMNS, row, strict=True))
+    cost_usd = told.pop("cost_usd")
+    usage = Usage(**{name: told.pop(name) for name in TOKENS})
+    outcome = Outcome(told.pop("outcome"))
     return Answer(
-        call_id=row.call_id,
-        question_key=row.question_key,
-        outcome=Outcome(row.outcome),
-        text=row.text,
-        reason=row.reason,
-        model_asked=row.model_asked,
-        model_answered=row.model_answered,
-        usage=_usage(row),
+        **told,
+        outcome=outcome,
+        usage=usage,
         cost_usd=0.0,
-        latency_seconds=row.latency_seconds,
         is_recorded=True,
-        recorded_cost_usd=row.cost_usd,
+        recorded_cost_usd=cost_usd,
     )
 
 
@@ -439,6 +514,10 @@ def _settlement(row: sa.Row[Any]) -> Settlement:
 
 def _usage(row: sa.Row[Any]) -> Usage:
     return Usage(**{name: row._mapping[name] for name in TOKENS})  # noqa: SLF001 - its public name
+
+
+def _values(of: Errand | Attempt | Ending | Usage) -> dict[str, Any]:
+    return {field.name: getattr(of, field.name) for field in fields(of)}
 
 
 def _sha256(text: str) -> str:

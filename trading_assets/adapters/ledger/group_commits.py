@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trading_assets.adapters.ledger.engine import writing
+from trading_assets.adapters.ledger.direct import Direct, direct_writing
 from trading_assets.errors import TradingAssetsError
 
 LINGER_SECONDS = 0.02
@@ -25,7 +25,7 @@ MOST = 500
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    write: Callable[[sa.Connection], Any]
+    write: Callable[[Direct], Any]
     is_urgent: bool
     done: Future[Any] = field(default_factory=Future)
 
@@ -37,7 +37,7 @@ class GroupCommits:
     others of its transaction are committed.
     """
 
-    def __init__(self, engine: sa.Engine, prepare: Callable[[sa.Connection], None]) -> None:
+    def __init__(self, engine: sa.Engine, prepare: Callable[[Direct], None]) -> None:
         """Take a database; the thread starts with the first write.
 
         Args:
@@ -52,7 +52,7 @@ class GroupCommits:
         self._is_closing = False
 
     def submit[T](
-        self, write: Callable[[sa.Connection], T], *, is_urgent: bool = True
+        self, write: Callable[[Direct], T], *, is_urgent: bool = True
     ) -> Future[T]:
         """Have *write* done; its result is there when it is on the disk.
 
@@ -101,9 +101,9 @@ class GroupCommits:
 
     def _commit(self, batch: Sequence[_Job]) -> None:
         try:
-            with writing(self._engine) as connection:
-                self._prepare(connection)
-                results = [_tried(job, connection) for job in batch]
+            with direct_writing(self._engine) as direct:
+                self._prepare(direct)
+                results = [_tried(job, direct) for job in batch]
         except Exception as error:  # noqa: BLE001 - whoever waits for it is told
             if len(batch) == 1:
                 batch[0].done.set_exception(error)
@@ -118,8 +118,8 @@ class GroupCommits:
                 job.done.set_result(result)
 
 
-def _tried(job: _Job, connection: sa.Connection) -> object:
+def _tried(job: _Job, direct: Direct) -> object:
     try:
-        return job.write(connection)
+        return job.write(direct)
     except TradingAssetsError as error:
         return error

@@ -425,6 +425,19 @@ sa.Index(
     ),
 )
 
+ANALYST_SPENDING = sa.Table(
+    "analyst_spending",
+    METADATA,
+    sa.Column("strategy", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("charged_usd", Number, nullable=False),
+)
+"""The sum of `charged_usd` over attempts, by strategy, day in UTC, and run.
+
+Written along with every attempt, so that a budget is looked up and not added up.
+"""
+
 ANALYST_OPINIONS = sa.Table(
     "analyst_opinions",
     METADATA,

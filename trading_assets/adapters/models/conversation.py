@@ -12,6 +12,7 @@ from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.adapters.models import prices
 from trading_assets.adapters.models.access import ApiKey
 from trading_assets.adapters.models.funds import Funds
+from trading_assets.adapters.models.gate import Gate
 from trading_assets.adapters.models.pace import rate_limit_headers
 from trading_assets.adapters.models.replies import Reading, Reply, Silence
 from trading_assets.adapters.models.servers import Server
@@ -32,6 +33,11 @@ REQUEST_IDS = ("request-id", "x-request-id")
 SCHEMA_WORDS = ("response_format", "json_schema", "grammar")
 LONGEST_TEXT = 2000
 """Characters of a reason that are kept; the reply itself is kept whole."""
+
+
+NO_KEY = Verdict(
+    outcome=Outcome.UNAUTHORIZED, then=Then.NEXT_MODEL, reason="every key was refused"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ class Conversation:
     def __init__(
         self,
         question: Question,
+        key: str,
         errand: Errand,
         book: CallBook,
         funds: Funds,
@@ -74,6 +81,7 @@ class Conversation:
         surroundings: Surroundings,
     ) -> None:
         self._question = question
+        self._key = key
         self._errand = errand
         self._book = book
         self._funds = funds
@@ -120,37 +128,22 @@ class Conversation:
     async def _ask_model(self, candidate: _Candidate) -> Verdict:
         """The last word of one model; ``done`` if it is an answer."""
         failures = doubtful = 0
-        server, verdict = candidate.server, _no_key()
-        while (key := server.keys.current) is not None:
-            has_schema = candidate.name not in server.without_schema
-            verdict = await self._attempt(candidate, key, has_schema=has_schema)
+        refused_key: Verdict | None = None
+        while True:
+            verdict = await self._attempt(candidate)
+            if verdict is None:
+                return replace(refused_key or NO_KEY, then=Then.NEXT_MODEL)
             if verdict.then is Then.DONE:
                 return verdict
             if verdict.then is Then.NEXT_KEY:
-                server.keys.refuse(key)
+                refused_key = verdict
                 continue
-            if has_schema and _may_be_the_schema(server, verdict):
-                return await self._without_schema(candidate, key, verdict)
             failures += 1
             doubtful += verdict.is_doubtful
-            if verdict.then is Then.NEXT_MODEL or not self._is_patient(
-                failures, doubtful, verdict
-            ):
+            is_patient = self._is_patient(failures, doubtful, verdict)
+            if verdict.then is Then.NEXT_MODEL or not is_patient:
                 return replace(verdict, then=Then.NEXT_MODEL)
-            await self._pause(server, failures, verdict)
-        return replace(verdict, then=Then.NEXT_MODEL)
-
-    async def _without_schema(
-        self, candidate: _Candidate, key: ApiKey, refusal: Verdict
-    ) -> Verdict:
-        """Once more with the schema in words; if that is taken, it is remembered."""
-        verdict = await self._attempt(candidate, key, has_schema=False)
-        if verdict.is_refused_request:
-            return refusal
-        candidate.server.without_schema.add(candidate.name)
-        if verdict.then is Then.DONE:
-            return verdict
-        return await self._ask_model(candidate)
+            await self._pause(candidate.server, failures, verdict)
 
     def _is_patient(self, failures: int, doubtful: int, verdict: Verdict) -> bool:
         asked_for = verdict.retry_after_seconds or 0.0
@@ -167,26 +160,50 @@ class Conversation:
             server.pace.pause(asked_for)  # of everybody
         await self._surroundings.sleep(pause_seconds(failures, asked_for, chance))
 
-    async def _attempt(
+    async def _attempt(self, candidate: _Candidate) -> Verdict | None:
+        """Ask once, in turn; None if every key was refused meanwhile.
+
+        A server that takes no schema is asked once more in the same turn, with the schema
+        in words; if that is taken, it is remembered.
+        """
+        server, name = candidate.server, candidate.name
+        async with server.pace.turn(prices.input_tokens(self._question)):
+            key = server.keys.current
+            if key is None:
+                return None
+            has_schema = name not in server.without_schema
+            verdict = await self._send(candidate, key, has_schema=has_schema)
+            if has_schema and _may_be_the_schema(server, verdict):
+                in_words = await self._send(candidate, key, has_schema=False)
+                if not in_words.is_refused_request:
+                    server.without_schema.add(name)
+                    verdict = in_words
+            if verdict.then is Then.NEXT_KEY:
+                server.keys.refuse(key)
+            return verdict
+
+    async def _send(
         self, candidate: _Candidate, key: ApiKey, *, has_schema: bool
     ) -> Verdict:
-        server, question = candidate.server, self._question
-        async with server.pace.turn(prices.input_tokens(question)):
-            attempt = self._next(candidate, key, has_schema=has_schema)
-            await self._reserve(attempt)
-            started = self._surroundings.clock()
-            try:
-                came = await server.ask(
-                    question, candidate.name, key, has_schema=has_schema
-                )
-            finally:
+        """One request: committed, sent, settled."""
+        server = candidate.server
+        attempt = self._next(candidate, key, has_schema=has_schema)
+        gate = Gate(self._reserve(attempt), server.timeout_seconds)
+        started = self._surroundings.clock()
+        try:
+            came = await server.ask(
+                self._question, candidate.name, key, gate, has_schema=has_schema
+            )
+            await gate.require_open()
+        finally:
+            await gate.close()
+            if gate.is_open:
                 self._funds.release(self._errand)
-            latency = self._surroundings.clock() - started
-            now = self._surroundings.now()
-            verdict = server.judged(came, now)
-            self._settle(attempt, came, verdict, latency)
-            if isinstance(came, Reply):
-                server.pace.hear(came.headers)
+        latency_seconds = self._surroundings.clock() - started
+        verdict = server.judged(came, self._surroundings.now())
+        self._settle(attempt, came, verdict, latency_seconds)
+        if isinstance(came, Reply):
+            server.pace.hear(came.headers)
         return verdict
 
     def _next(self, candidate: _Candidate, key: ApiKey, *, has_schema: bool) -> Attempt:
@@ -229,7 +246,7 @@ class Conversation:
             error=storable(verdict.reason),
             settled_at=self._surroundings.now(),
         )
-        self._book.settle(self._call_id, attempt.number, settlement)
+        self._book.settle(self._call_id, self._errand, attempt, settlement)
         self._cost_usd += settlement.charged_usd
         self._usage = _sum(self._usage, usage or Usage())
 
@@ -244,7 +261,7 @@ class Conversation:
         self._ended = self._book.end(self._call_id, ending)
         return Answer(
             call_id=self._call_id,
-            question_key=self._question.key,
+            question_key=self._key,
             outcome=ending.outcome,
             text=ending.text,
             reason=ending.reason,
@@ -287,12 +304,6 @@ def storable(text: str, longest: int | None = LONGEST_TEXT) -> str:
     whole = text if longest is None else text[:longest]
     return (
         whole.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
-    )
-
-
-def _no_key() -> Verdict:
-    return Verdict(
-        outcome=Outcome.UNAUTHORIZED, then=Then.NEXT_MODEL, reason="every key was refused"
     )
 
 

@@ -107,11 +107,13 @@ class Gateway(ModelGateway):
 
     @override
     async def answer(self, question: Question, errand: Errand) -> Answer:
-        known = await self._known(question.key)
+        key = question.key
+        known = await self._known(key)
         if known is not None:
             return known
         talk = Conversation(
             question,
+            key,
             errand if errand.run_id else replace(errand, run_id=self._run_id),
             self._book,
             self._funds,
@@ -123,7 +125,7 @@ class Gateway(ModelGateway):
             await self._keep_pictures(question)
             return await talk.ask(chain)
         finally:
-            self._give_back(question.key, talk.ended)
+            self._give_back(key, talk.ended)
 
     def _give_back(self, key: str, ended: Future[None] | None) -> None:
         """Let others ask, as soon as they would find what was heard."""
@@ -136,10 +138,15 @@ class Gateway(ModelGateway):
         """What is on record; None if it is ours to ask, and nobody else's meanwhile."""
         since = self._surroundings.now() if self._settings.is_refreshing else None
         wait_seconds = POLL_SECONDS
-        while (known := await asyncio.to_thread(self._taken, key, since)) is None:
+        while (known := await self._looked_up(key, since)) is None:
             await self._surroundings.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, LONGEST_POLL_SECONDS)
         return known if isinstance(known, Answer) else None
+
+    async def _looked_up(self, key: str, since: datetime | None) -> Answer | bool | None:
+        if self._book.is_local:
+            return self._taken(key, since)
+        return await asyncio.to_thread(self._taken, key, since)
 
     def _taken(self, key: str, since: datetime | None) -> Answer | bool | None:
         """What is on record, or True if the question was taken; None if others have it."""
@@ -191,11 +198,13 @@ class Gateway(ModelGateway):
 
     async def _keep_pictures(self, question: Question) -> None:
         """Have every picture that is about to be sent in the store, by its hash."""
-        new = [it for it in question.images if it.sha256 not in self._kept]
-        for image in new:
-            path = picture_path(image.sha256)
-            await asyncio.to_thread(_put_once, self._pictures, path, image.png)
-            self._kept.add(image.sha256)
+        new = {it.sha256: it.png for it in question.images if it.sha256 not in self._kept}
+        puts = (
+            asyncio.to_thread(_put_once, self._pictures, picture_path(sha256), png)
+            for sha256, png in new.items()
+        )
+        await asyncio.gather(*puts)
+        self._kept.update(new)
 
 
 def picture_path(sha256: str) -> str:

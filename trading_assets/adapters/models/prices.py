@@ -6,7 +6,7 @@ be one's own, and cost nothing.
 """
 
 import struct
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 
 from trading_assets.errors import InvalidInput
@@ -22,6 +22,9 @@ CHARACTERS_PER_TOKEN = 3
 """Of prose rather four; tables of numbers come close to two."""
 
 FEWEST_CHARACTERS_PER_TOKEN = 2
+TOKEN_STEP = 100
+"""What could be spent at most is worked out once for questions of about one length."""
+
 TYPICAL_OUTPUT_TOKENS = 1500
 PNG_SIZE = struct.Struct(">16x II")
 OF_UNKNOWN_SIZE = 3000  # tokens
@@ -29,7 +32,12 @@ OF_UNKNOWN_SIZE = 3000  # tokens
 
 def price_version(model: str) -> str:
     """Which price list *model*'s costs are from."""
-    return FREE if _is_free(model) else f"genai-prices {version('genai-prices')}"
+    return FREE if _is_free(model) else f"genai-prices {_list_version()}"
+
+
+@cache
+def _list_version() -> str:
+    return version("genai-prices")
 
 
 def cost_usd(model: str, usage: Usage, *, is_batch: bool = False) -> float:
@@ -75,8 +83,14 @@ def most_usd(question: Question, model: str, *, is_batch: bool = False) -> float
         InvalidInput: If no price of *model* is known.
     """
     tokens = _input_tokens(question, FEWEST_CHARACTERS_PER_TOKEN)
+    steps = -(-tokens // TOKEN_STEP)
+    return _most_usd(model, steps * TOKEN_STEP, question.max_tokens, is_batch=is_batch)
+
+
+@lru_cache(maxsize=256)
+def _most_usd(model: str, tokens: int, output_tokens: int, *, is_batch: bool) -> float:
     usage = Usage(
-        input_tokens=tokens, cache_write_tokens=tokens, output_tokens=question.max_tokens
+        input_tokens=tokens, cache_write_tokens=tokens, output_tokens=output_tokens
     )
     return cost_usd(model, usage, is_batch=is_batch)
 

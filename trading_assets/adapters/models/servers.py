@@ -12,6 +12,7 @@ from trading_assets.adapters.models import (
 )
 from trading_assets.adapters.models.access import BASE_URLS, Access, ApiKey, KeyPool
 from trading_assets.adapters.models.anthropic_sdk import AnthropicCaller
+from trading_assets.adapters.models.gate import Gate
 from trading_assets.adapters.models.openai_sdk import OpenAiCaller
 from trading_assets.adapters.models.pace import Pace
 from trading_assets.adapters.models.replies import Reading, Reply, Silence
@@ -30,8 +31,10 @@ VARIABLES = {
 class Caller(Protocol):
     """Sends requests, each exactly once."""
 
-    async def send(self, key: str, arguments: dict[str, Any]) -> Reply | Silence:
-        """Send one request; what came back, or that nothing did."""
+    async def send(
+        self, key: str, arguments: dict[str, Any], gate: Gate
+    ) -> Reply | Silence:
+        """Send one request through *gate*; what came back, or that nothing did."""
         ...
 
     async def close(self) -> None:
@@ -83,15 +86,16 @@ class Server:
     caller: Caller
     keys: KeyPool
     pace: Pace
+    timeout_seconds: float
     without_schema: set[str] = field(default_factory=set)
 
     async def ask(
-        self, question: Question, model: str, key: ApiKey, *, has_schema: bool
+        self, question: Question, model: str, key: ApiKey, gate: Gate, *, has_schema: bool
     ) -> Reply | Silence:
-        """Send *question* once; what came back has no key in it."""
+        """Send *question* once, through *gate*; what came back has no key in it."""
         request = LANGUAGES[self.provider].request
         arguments = request(question, model, has_schema=has_schema)
-        came = await self.caller.send(key.secret, arguments)
+        came = await self.caller.send(key.secret, arguments, gate)
         if isinstance(came, Silence):
             return came
         body = self.keys.scrubbed(came.body)
@@ -132,4 +136,4 @@ def connect(
         is_chat = provider is Provider.COMPATIBLE
         caller = OpenAiCaller(base_url, timeout_seconds, is_chat=is_chat)
     keys = access.keys or ((NO_KEY,) if provider is Provider.COMPATIBLE else ())
-    return Server(provider, caller, KeyPool(keys), pace)
+    return Server(provider, caller, KeyPool(keys), pace, timeout_seconds)

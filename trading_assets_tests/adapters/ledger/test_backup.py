@@ -171,6 +171,7 @@ def test_an_older_backup_is_brought_up_to_date(place: str, tmp_path: Path) -> No
     engine = open_engine(ledger_url(tmp_path / "old.db"))
     newer = (
         "analyst_attempts",
+        "analyst_spending",
         "analyst_calls",
         "analyst_texts",
         "notices",

@@ -1,1 +1,1 @@
-"""Tests of `trading_assets.adapters.models`."""
+"""Asking models, over HTTP against servers that only pretend."""

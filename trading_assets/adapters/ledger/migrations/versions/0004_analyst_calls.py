@@ -19,6 +19,14 @@ def upgrade() -> None:
     )
     _make_calls()
     _make_attempts()
+    op.create_table(
+        "analyst_spending",
+        sa.Column("strategy", sa.String(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("run_id", sa.String(), nullable=False),
+        sa.Column("charged_usd", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("strategy", "day", "run_id", name="pk_analyst_spending"),
+    )
 
 
 def _make_calls() -> None:
