@@ -25,7 +25,7 @@ from trading_assets.models.tables import (
     SIGNALS,
 )
 from trading_assets.strategies.spec import Costs
-from trading_assets_tests.defs.test_schedules import ask, launch
+from trading_assets_tests.defs.test_schedules import launch
 from trading_assets_tests.defs.world import OUTCOMES, RANGES, World, faults_of, verdicts
 
 COUNT = 90
@@ -194,7 +194,7 @@ def test_outcomes_grow_with_the_bars_to_those_of_a_range(
     """As evenings make them: of what may still change, and of nothing else."""
     world = World.made(tmp_path, count=COUNT, strategies=[RANGES])
     sessions = world.sessions
-    for last in (sessions[60], sessions[80], sessions[-1]):
+    for last in (sessions[70], sessions[-1]):
         before = world.sessions.index(last) - 85
         first = max(world.lane_sessions[0], sessions[max(before, 0)])
         assert world.make_market(last=last).success
@@ -321,14 +321,14 @@ def test_outcomes_follow_a_scheduled_view_as_far_back_as_they_may_change(
     assert len(outcomes(world)) > 0
 
 
-def test_the_first_evening_reaches_no_further_back_than_the_strategy(
-    tmp_path: Path,
+def test_the_first_evenings_reach_no_further_back_than_the_strategy(
+    viewed: World, tmp_path: Path
 ) -> None:
-    world = World.made(tmp_path, strategies=[RANGES])
-    last = world.sessions[-1]
-    launch(world, "market", ask(world, "market", last))
+    world = viewed.copied(tmp_path / "world")
+    first, last = world.lane_sessions[10], world.lane_sessions[11]
     _, cursor = follow(world, None)
-    launch(world, "ranges_view", ask(world, "ranges", last))
+    tags = range_of(first, last) | {LAUNCHED_BY: SCHEDULE}
+    run_job(world.definitions, world.instance, "ranges_view", tags)
 
     (request,), _ = follow(world, cursor)
 
