@@ -28,7 +28,7 @@ from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
 from trading_assets.defs.resources import Settings, resources
 from trading_assets.defs.schedules import market_schedule, strategy_schedule
-from trading_assets.defs.sensors import book_sensor
+from trading_assets.defs.sensors import account_sensor, book_sensor
 from trading_assets.defs.signals import signals_asset
 from trading_assets.errors import InvalidIndicator
 from trading_assets.models.chart import Timeframe
@@ -86,6 +86,8 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     """The code location that *settings* ask for."""
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
+    real = real_lanes(market)
+    accounts = [account_job()] if real else []
     return dg.Definitions(
         assets=[
             bars_asset(market),
@@ -99,7 +101,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         jobs=[
             market_job(),
-            *([account_job()] if real_lanes(market) else []),
+            *accounts,
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
         ],
         schedules=[
@@ -108,8 +110,9 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
+            *(account_sensor(market, real, job) for job in accounts),
             *notifying_sensors(market),
-            market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
+            market_hours_sensor(market, ACCOUNT_JOB if real else None),
             *ibkr_sensors(settings, market),
         ],
         resources={

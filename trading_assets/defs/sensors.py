@@ -1,9 +1,12 @@
-"""What follows on what: after a strategy's view, its book."""
+"""What follows on what: a strategy's view, its book, and the account it is traded in."""
+
+from collections.abc import Sequence
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 
 from trading_assets.defs.jobs import (
+    ACCOUNT_JOB,
     LAUNCHED_BY,
     LOCATION,
     RANGE,
@@ -13,7 +16,7 @@ from trading_assets.defs.jobs import (
     book_job_name,
     view_job_name,
 )
-from trading_assets.defs.lanes import Lane
+from trading_assets.defs.lanes import Lane, Market
 
 
 def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
@@ -25,13 +28,7 @@ def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         name=f"{lane.name}_book_follows",
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[
-            dg.JobSelector(
-                location_name=LOCATION,
-                repository_name=SINGLETON_REPOSITORY_NAME,
-                job_name=view_job_name(lane.name),
-            )
-        ],
+        monitored_jobs=[_job_named(view_job_name(lane.name))],
         request_job=book,
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -43,6 +40,49 @@ def book_sensor(lane: Lane, book: dg.JobDefinition) -> dg.SensorDefinition:
         return _book_of(lane, context.dagster_run)
 
     return book_follows
+
+
+def account_sensor(
+    market: Market, lanes: Sequence[Lane], account: dg.JobDefinition
+) -> dg.SensorDefinition:
+    """Ask for the account again when the evening's book of one of *lanes* is made.
+
+    What the broker says of the day's profit can only then be held against the book.
+    """
+
+    @dg.run_status_sensor(
+        name="account_follows",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[_job_named(book_job_name(lane.name)) for lane in lanes],
+        request_job=account,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="After the evening's book of a strategy that is traded outside: what "
+        "its broker says of the account.",
+    )
+    def account_follows(
+        context: dg.RunStatusSensorContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        return _account_after(market, context.dagster_run)
+
+    return account_follows
+
+
+def _account_after(market: Market, book: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
+    """The account of the session that *book* ends with, if that is tonight's."""
+    last, current = book.tags.get(RANGE_END, ""), market.current().isoformat()
+    if book.tags.get(LAUNCHED_BY) != SCHEDULE:
+        return dg.SkipReason(f"run {book.run_id} was not started by the schedule")
+    if last != current:
+        return dg.SkipReason(f"run {book.run_id} ends with {last}, and not with {current}")
+    run_key = f"{ACCOUNT_JOB}-{book.run_id}"
+    return dg.RunRequest(run_key=run_key, job_name=ACCOUNT_JOB, partition_key=current)
+
+
+def _job_named(name: str) -> dg.JobSelector:
+    return dg.JobSelector(
+        location_name=LOCATION, repository_name=SINGLETON_REPOSITORY_NAME, job_name=name
+    )
 
 
 def _book_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
