@@ -33,7 +33,12 @@ from trading_assets.defs.performance import performance_asset
 from trading_assets.defs.portfolio import portfolio_asset
 from trading_assets.defs.resources import Settings, resources
 from trading_assets.defs.schedules import market_schedule, strategy_schedule
-from trading_assets.defs.sensors import book_sensor, outcomes_sensor, tracking_sensor
+from trading_assets.defs.sensors import (
+    account_sensor,
+    book_sensor,
+    outcomes_sensor,
+    tracking_sensor,
+)
 from trading_assets.defs.signals import signals_asset
 from trading_assets.defs.tracked import tracked_asset
 from trading_assets.errors import InvalidIndicator
@@ -94,6 +99,8 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     books = {lane.name: book_job(lane) for lane in market.lanes}
     told = [(own, tracking_job(own)) for own in market.lanes if settings.is_tracked]
     outcomes = {lane.name: outcomes_job(lane) for lane in market.lanes}
+    real = real_lanes(market)
+    accounts = [account_job()] if real else []
     return dg.Definitions(
         assets=[
             bars_asset(market),
@@ -107,7 +114,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         ],
         jobs=[
             market_job(),
-            *([account_job()] if real_lanes(market) else []),
+            *accounts,
             *(job for own in market.lanes for job in (view_job(own), books[own.name])),
             *(job for _, job in told),
             *outcomes.values(),
@@ -120,8 +127,9 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
             *(tracking_sensor(lane, job) for lane, job in told),
             *(outcomes_sensor(lane, outcomes[lane.name]) for lane in market.lanes),
+            *(account_sensor(market, real, job) for job in accounts),
             *notifying_sensors(market),
-            market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
+            market_hours_sensor(market, ACCOUNT_JOB if real else None),
             *ibkr_sensors(settings, market),
             *approval_sensors(settings, market, books),
         ],

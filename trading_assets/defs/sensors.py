@@ -1,12 +1,13 @@
-"""What follows on what: a strategy's view, its book and outcomes, who is told of them."""
+"""What follows on what: a view, its book and outcomes, the account, who is told of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 
 import dagster as dg
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 
 from trading_assets.defs.jobs import (
+    ACCOUNT_JOB,
     LAUNCHED_BY,
     LOCATION,
     RANGE,
@@ -19,7 +20,7 @@ from trading_assets.defs.jobs import (
     tracking_job_name,
     view_job_name,
 )
-from trading_assets.defs.lanes import Lane
+from trading_assets.defs.lanes import Lane, Market
 from trading_assets.defs.outcomes import LONGEST
 
 SPARE_SESSIONS = 5
@@ -67,13 +68,7 @@ def _after_the_view(
     @dg.run_status_sensor(
         name=name,
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[
-            dg.JobSelector(
-                location_name=LOCATION,
-                repository_name=SINGLETON_REPOSITORY_NAME,
-                job_name=view_job_name(lane.name),
-            )
-        ],
+        monitored_jobs=[_job_named(view_job_name(lane.name))],
         request_job=job,
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -86,6 +81,49 @@ def _after_the_view(
         return request(lane, view)
 
     return follows
+
+
+def account_sensor(
+    market: Market, lanes: Sequence[Lane], account: dg.JobDefinition
+) -> dg.SensorDefinition:
+    """Ask for the account again when the evening's book of one of *lanes* is made.
+
+    What the broker says of the day's profit can only then be held against the book.
+    """
+
+    @dg.run_status_sensor(
+        name="account_follows",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[_job_named(book_job_name(lane.name)) for lane in lanes],
+        request_job=account,
+        minimum_interval_seconds=5,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="After the evening's book of a strategy that is traded outside: what "
+        "its broker says of the account.",
+    )
+    def account_follows(
+        context: dg.RunStatusSensorContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        return _account_after(market, context.dagster_run)
+
+    return account_follows
+
+
+def _account_after(market: Market, book: dg.DagsterRun) -> dg.RunRequest | dg.SkipReason:
+    """The account of the session that *book* ends with, if that is tonight's."""
+    last, current = book.tags.get(RANGE_END, ""), market.current().isoformat()
+    if book.tags.get(LAUNCHED_BY) != SCHEDULE:
+        return dg.SkipReason(f"run {book.run_id} was not started by the schedule")
+    if last != current:
+        return dg.SkipReason(f"run {book.run_id} ends with {last}, and not with {current}")
+    run_key = f"{ACCOUNT_JOB}-{book.run_id}"
+    return dg.RunRequest(run_key=run_key, job_name=ACCOUNT_JOB, partition_key=current)
+
+
+def _job_named(name: str) -> dg.JobSelector:
+    return dg.JobSelector(
+        location_name=LOCATION, repository_name=SINGLETON_REPOSITORY_NAME, job_name=name
+    )
 
 
 def _book_of(lane: Lane, view: dg.DagsterRun) -> dg.RunRequest:
@@ -113,13 +151,7 @@ def tracking_sensor(lane: Lane, tracking: dg.JobDefinition) -> dg.SensorDefiniti
     @dg.run_status_sensor(
         name=f"{lane.name}_tracking_follows",
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[
-            dg.JobSelector(
-                location_name=LOCATION,
-                repository_name=SINGLETON_REPOSITORY_NAME,
-                job_name=book_job_name(lane.name),
-            )
-        ],
+        monitored_jobs=[_job_named(book_job_name(lane.name))],
         request_job=tracking,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,

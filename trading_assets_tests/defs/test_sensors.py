@@ -129,6 +129,49 @@ def test_without_an_account_to_make_hours_are_only_told(world: World) -> None:
         assert isinstance(told, dg.SkipReason)
 
 
+# The account after the book
+
+
+@pytest.fixture(scope="module")
+def traded(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world of one strategy that is traded outside."""
+    return World.made(tmp_path_factory.mktemp("traded"), strategies=[REAL])
+
+
+def after_the_book(world: World, first: date, last: date, launched_by: str) -> Any:
+    """What follows when a book of these sessions has been made."""
+    sensor = world.definitions.get_repository_def().get_sensor_def("account_follows")
+    run = dg.DagsterRun(
+        job_name="cross_book", tags=range_tags(first, last, launched_by=launched_by)
+    )
+    event = dg.DagsterEvent("PIPELINE_SUCCESS", job_name=run.job_name)
+    with dg.build_run_status_sensor_context(
+        sensor_name=sensor.name,
+        dagster_instance=world.instance,
+        dagster_run=run,
+        dagster_event=event,
+    ) as context:
+        return sensor(context)
+
+
+def test_the_account_is_asked_for_again_when_its_book_is_made(traded: World) -> None:
+    current = traded.market.current()
+
+    told = after_the_book(traded, traded.market.start, current, SCHEDULE)
+
+    assert (told.job_name, told.partition_key) == ("account_snapshot", current.isoformat())
+
+
+def test_the_account_follows_no_history_and_no_persons_run(traded: World) -> None:
+    current, start = traded.market.current(), traded.market.start
+
+    by_hand = after_the_book(traded, start, current, "backfill")
+    earlier = after_the_book(traded, start, start, SCHEDULE)
+
+    assert "was not started by the schedule" in by_hand.skip_message
+    assert f"ends with {start}, and not with {current}" in earlier.skip_message
+
+
 # The gateway
 
 

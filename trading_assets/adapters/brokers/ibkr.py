@@ -38,7 +38,7 @@ from trading_assets.core.agreement import shares_for
 from trading_assets.core.deciding import Plan, awaiting_approval
 from trading_assets.core.filling import Ticket
 from trading_assets.core.order_history import numbered, order_events, refusal_event
-from trading_assets.core.order_states import ALIVE, OrderStanding, OrderState
+from trading_assets.core.order_states import OrderStanding, OrderState
 from trading_assets.core.recorded import (
     Filled,
     account_for,
@@ -62,6 +62,7 @@ from trading_assets.errors import (
 )
 from trading_assets.models.account import Adoption
 from trading_assets.models.base import Lane, Side
+from trading_assets.models.fill import BookEventKind
 from trading_assets.models.intent import (
     Execution,
     Fact,
@@ -71,7 +72,7 @@ from trading_assets.models.intent import (
 )
 from trading_assets.models.order import Leg, OrderStatus, OrderType
 from trading_assets.models.table import Table
-from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
+from trading_assets.models.tables import BOOK_EVENTS, FILLS, ORDER_EVENTS, ORDERS
 from trading_assets.sessions import TradingCalendar
 from trading_assets.strategies.spec import StrategySpec
 
@@ -79,6 +80,9 @@ logger = logging.getLogger(__name__)
 
 LANE_WAIT_SECONDS = 300.0
 TOLD_OF_A_FILL = ("fill_id", "shares", "price", "commission")
+ON_ITS_WAY = frozenset({OrderState.WORKING, OrderState.PARTIALLY_FILLED})
+"""States of an exit that gets out by itself; an inactive one may never."""
+
 FLATTEN = "flatten"
 """How the reason of an order begins that a person has sent to get out."""
 
@@ -240,8 +244,8 @@ class IbkrBroker(Broker):
             if standing.intent.ticket.strategy == strategy
         ]
 
-    def _chain(self, strategy: str, start: date | None = None) -> Chain:
-        return Chain.of(self._books.ledger.chain(strategy, self.lane), start)
+    def _chain(self, strategy: str) -> Chain:
+        return Chain.of(self._books.ledger.chain(strategy, self.lane))
 
     def _intents(self, strategy: str) -> dict[str, Intent]:
         """Every order that was ever committed for *strategy*, by its reference."""
@@ -630,7 +634,7 @@ class IbkrBroker(Broker):
         """
         own = [it for it in self._unsettled(strategy) if it.intent.ticket.symbol == symbol]
         exits = [it for it in own if it.intent.ticket.leg is Leg.EXIT]
-        if any(it.state in ALIVE for it in exits):
+        if any(it.state in ON_ITS_WAY for it in exits):
             return
         session.desk.require_clear(symbol)
         for standing in sorted(own, key=lambda it: it.intent.ticket.leg is Leg.STOP):
@@ -643,7 +647,7 @@ class IbkrBroker(Broker):
             return
         sign = 1 if held > 0 else -1
         there = self._closable(strategy, symbol, sign, session)
-        if there < abs(held):
+        if there != abs(held):
             done.unresolved.append(
                 f"{symbol}: the book has {held}, and the account {there} for it: see "
                 "trading-assets reconcile"
@@ -686,8 +690,8 @@ class IbkrBroker(Broker):
     def _holdings(self, strategy: str) -> dict[str, int]:
         """Signed shares in the book and what became known since it was kept, by symbol.
 
-        A fill of a session that is accounted for may be heard while its evening sells.
-        None of zero.
+        A fill of a session that is accounted for may be heard while its evening sells, and
+        a person may have adopted something this minute. None of zero.
         """
         chain = self._chain(strategy).standing
         ledger, held = self._books.ledger, dict[str, int]()
@@ -698,13 +702,23 @@ class IbkrBroker(Broker):
             rows = ledger.rows(strategy, self.lane, FILLS, days_of(chain), chain)
             bought = rows["side"] == Side.BUY.value
             signed = rows["shares"].where(bought, -rows["shares"])
-            for symbol, shares in zip(rows["symbol"], signed, strict=True):
-                held[symbol] = held.get(symbol, 0) - int(shares)
+            written = pd.concat([_by_symbol(rows, signed), self._taken(strategy, chain)])
+            for symbol, shares in written.items():
+                held[str(symbol)] = held.get(str(symbol), 0) - int(shares)
+        for it in self._books.accounts.adopted_by(strategy):
+            held[it.symbol] = held.get(it.symbol, 0) + round(it.shares)
         for fills in self._fills(strategy).values():
             for it in fills:
                 symbol, change = it.ticket.symbol, it.ticket.sign * it.shares
                 held[symbol] = held.get(symbol, 0) + change
         return {symbol: shares for symbol, shares in held.items() if shares}
+
+    def _taken(self, strategy: str, chain: Sequence[BookSession]) -> "pd.Series[Any]":
+        """Shares that the book of *chain* has adopted, signed, by symbol."""
+        days, ledger = days_of(chain), self._books.ledger
+        events = ledger.rows(strategy, self.lane, BOOK_EVENTS, days, chain)
+        adopted = events[events["kind"] == BookEventKind.ADOPTION.value]
+        return _by_symbol(adopted, adopted["shares_delta"])
 
     # What is told
 
@@ -796,6 +810,11 @@ def _first_difference(walked: Walked, stored: Sequence[BookSession]) -> int:
         if closing.book_hash != entry.book_hash:
             return at
     return min(len(walked.closings), len(stored))
+
+
+def _by_symbol(rows: pd.DataFrame, shares: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The sum of *shares* of each symbol of *rows*."""
+    return shares.groupby(rows["symbol"]).sum()
 
 
 def plain_rows(rows: pd.DataFrame) -> list[Row]:

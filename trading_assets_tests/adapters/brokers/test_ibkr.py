@@ -923,6 +923,42 @@ def test_flatten_sells_no_more_than_the_account_has(street: Street) -> None:
     assert "AAA: the book has 10, and the account 6 for it" in done.unresolved[0]
 
 
+def test_flatten_knows_what_was_adopted_since_the_book_was_kept(street: Street) -> None:
+    held_after_one_day(street)
+    street.evening(1)
+    street.fake.trade_by_hand("AAA", "SELL", 4)
+    street.open(2)
+    adopted_now(street, -4, strategy="reference", price=12.0)
+
+    done = street.broker.flatten("reference", "ann", "enough")
+
+    assert [it.intent.ticket.shares for it in done.sent] == [6]
+    assert done.unresolved == []
+
+
+def test_flatten_tells_of_shares_that_it_leaves(street: Street) -> None:
+    held_after_one_day(street)
+    street.evening(1)
+    street.fake.hold("AAA", 10, 5.0)  # split overnight, and nobody has told us yet
+
+    done = street.broker.flatten("reference", "ann", "enough")
+
+    assert [it.intent.ticket.shares for it in done.sent] == [10]
+    assert "AAA: the book has 10, and the account 20 for it" in done.unresolved[0]
+
+
+def test_flatten_does_not_wait_for_an_exit_that_does_not_work(street: Street) -> None:
+    street.said = (Said(0, "AAA", "BUY"), Said(1, "AAA", "SELL"))
+    held_after_one_day(street)
+    street.fake.inject(Fault.INACTIVE, text="no margin")
+    street.evening(1)
+
+    done = street.broker.flatten("reference", "ann", "enough")
+
+    assert done.cancelled == [f"reference-{DAYS[1]}-AAA-exit"]
+    assert [it.order_id for it in done.sent] == [f"reference-{DAYS[1]}-AAA-exit-2"]
+
+
 def test_a_changed_capital_is_accounted_for_from_the_beginning(street: Street) -> None:
     held_after_one_day(street)
     street.evening(1)
