@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_assets.commands.explain import explain
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
@@ -45,6 +46,7 @@ def main() -> None:
     _take_env_file()
 
 
+main.add_command(explain)
 main.add_command(halt)
 main.add_command(resume)
 main.add_command(halts)

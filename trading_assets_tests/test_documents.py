@@ -452,6 +452,7 @@ def test_the_readme_lists_every_command() -> None:
         *(f"strategies {name}" for name in ("list", "validate", "schema")),
         "query",
         "status",
+        "explain",
         "halt",
         "resume",
         "halts",
