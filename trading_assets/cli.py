@@ -18,6 +18,7 @@ from trading_assets.commands.explain import explain
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
+from trading_assets.commands.probe import probe
 from trading_assets.commands.prompts import prompts
 from trading_assets.commands.reconcile import reconcile
 from trading_assets.commands.reporting import reporting
@@ -55,6 +56,7 @@ main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)
 main.add_command(prompts)
+main.add_command(probe)
 main.add_command(notify)
 main.add_command(backup)
 main.add_command(restore)

@@ -466,6 +466,7 @@ def test_the_readme_lists_every_command() -> None:
         "symbols search",
         "symbols list",
         *(f"prompts {name}" for name in ("list", "show", "diff")),
+        "probe",
         "dev",
         "web",
         "daemon",
