@@ -163,6 +163,7 @@ def test_what_was_asked_is_on_record_and_costs_nothing_again(
     again = ask(world, "--symbols", "AAA", "--sessions", "2")
 
     assert first.output == again.output
+    assert "would always be right: recognition of the symbol" in first.output
     assert "2 places, 12 questions to anthropic/claude-haiku-5-5: about $" in first.output
     assert len(models.requests) == asked == 12
     with closing(CallBook.open(world.settings.ledger)) as book:

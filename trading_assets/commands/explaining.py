@@ -180,8 +180,10 @@ def _add_charts(tree: Tree, charts: Sequence[KeptFile]) -> None:
 
 
 def _file(kept: KeptFile) -> str:
-    state, short = STATES[kept.state], kept.sha256[:HASH_LENGTH]
-    return f"{kept.label} {kept.path} {state}, sha256 {short}…"
+    # What was sent lies under its hash.
+    is_named = kept.sha256 in kept.path
+    told = "" if is_named else f", sha256 {kept.sha256[:HASH_LENGTH]}…"
+    return f"{kept.label} {STATES[kept.state]} {kept.path}{told}"
 
 
 def _add_bars(tree: Tree, bars: BarsBehind) -> None:

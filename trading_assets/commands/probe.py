@@ -105,6 +105,7 @@ def _show(prober: "Prober", found: "Sequence[Finding]") -> None:
     from rich.table import Table  # noqa: PLC0415 - as above
 
     from trading_assets.console import out  # noqa: PLC0415
+    from trading_assets.core.leak_probes import Probe  # noqa: PLC0415
     from trading_assets.core.model_cutoffs import is_out_of_sample  # noqa: PLC0415
 
     asked = prober.asked
@@ -129,6 +130,9 @@ def _show(prober: "Prober", found: "Sequence[Finding]") -> None:
             own.said,
         )
     out.print(table)
+    told = {own.probe for own in found}
+    if missing := ", ".join(own.value for own in Probe if own not in told):
+        out.print(f"left out, as one answer would always be right: {missing}")
     out.print(
         f"{clean.count(True)} of {len(clean)} places are out of sample, where there is "
         "nothing to remember. In sample, a leak that is not found may still be there."
