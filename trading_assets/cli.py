@@ -16,9 +16,11 @@ import click
 
 from trading_assets.commands.approvals import approvals
 from trading_assets.commands.calibration import calibration
+from trading_assets.commands.explain import explain
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
+from trading_assets.commands.probe import probe
 from trading_assets.commands.prompts import prompts
 from trading_assets.commands.reconcile import reconcile
 from trading_assets.commands.reporting import reporting
@@ -48,6 +50,7 @@ def main() -> None:
 
 
 main.add_command(calibration)
+main.add_command(explain)
 main.add_command(halt)
 main.add_command(resume)
 main.add_command(halts)
@@ -57,6 +60,7 @@ main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)
 main.add_command(prompts)
+main.add_command(probe)
 main.add_command(notify)
 main.add_command(backup)
 main.add_command(restore)

@@ -176,7 +176,7 @@ def reply_of(text: str, terms: Terms, rules: Sequence[Rule]) -> Reply | Faults:
     """
     if len(text) > LONGEST_REPLY:
         return (f"the reply must have at most {LONGEST_REPLY} characters, had {len(text)}",)
-    found = list(_objects_in(text))
+    found = list(objects_in(text))
     if len(found) != 1:
         count = len(found) or "none"
         return (f"the reply must be one JSON object and nothing else, found {count}",)
@@ -187,7 +187,7 @@ def reply_of(text: str, terms: Terms, rules: Sequence[Rule]) -> Reply | Faults:
     return tuple(f for rule in rules for f in rule.faults(reply, terms)) or reply
 
 
-def _objects_in(text: str) -> Iterator[dict[str, Any]]:
+def objects_in(text: str) -> Iterator[dict[str, Any]]:
     """Every JSON object in *text* that is not inside another."""
     at, tried = text.find("{"), 0
     while at >= 0 and tried < MOST_OBJECTS_TRIED:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from trading_assets.models.question import Outcome, Usage
+from trading_assets.models.question import Outcome, Usage, question_key
 
 HEARD = (Outcome.ANSWERED, Outcome.REFUSED, Outcome.TRUNCATED)
 """Whoever has said one of these has spoken; the question is not put to them again."""
@@ -119,3 +119,30 @@ class RecordedCall:
     asked_at: datetime
     ending: Ending | None
     attempts: tuple[RecordedAttempt, ...]
+
+    @property
+    def pictures(self) -> tuple[tuple[str, str], ...]:
+        """Label and sha256 of each picture that was sent."""
+        return tuple(part for part in self.shared if not isinstance(part, str))
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether its texts are still those that were asked: they give its key again."""
+        told = question_key(
+            model=self.model,
+            system=self.system,
+            shared=self.shared,
+            task=self.task,
+            schema_name=self.schema_name,
+            schema=self.schema,
+            effort=self.effort,
+            max_tokens=self.max_tokens,
+            sample=self.sample,
+        )
+        return told == self.question_key
+
+    @property
+    def reply(self) -> bytes:
+        """The bytes that its last attempt brought back; empty if there are none."""
+        told = [it.settlement.reply for it in self.attempts if it.settlement is not None]
+        return told[-1] if told else b""

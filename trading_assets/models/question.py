@@ -5,6 +5,7 @@ None of it is an instruction. What a model says becomes a `Signal`, or an absten
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -110,23 +111,48 @@ class Question:
     @property
     def key(self) -> str:
         """Hash of everything that an answer depends on, pictures by their bytes."""
-        shared = [
-            [part.label, part.sha256] if isinstance(part, Image) else part
-            for part in self.shared
-        ]
-        parts = (
-            self.model,
-            self.system,
-            shared,
-            self.task,
-            self.schema_name,
-            self.schema,
-            self.effort,
-            self.max_tokens,
-            self.sample,
+        return question_key(
+            model=self.model,
+            system=self.system,
+            shared=[
+                (part.label, part.sha256) if isinstance(part, Image) else part
+                for part in self.shared
+            ],
+            task=self.task,
+            schema_name=self.schema_name,
+            schema=self.schema,
+            effort=self.effort,
+            max_tokens=self.max_tokens,
+            sample=self.sample,
         )
-        canonical = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def question_key(
+    *,
+    model: str,
+    system: str,
+    shared: Sequence[str | tuple[str, str]],
+    task: str,
+    schema_name: str,
+    schema: str,
+    effort: str,
+    max_tokens: int,
+    sample: int,
+) -> str:
+    """Hash of a question whose pictures are told by label and sha256."""
+    parts = (
+        model,
+        system,
+        shared,
+        task,
+        schema_name,
+        schema,
+        effort,
+        max_tokens,
+        sample,
+    )
+    canonical = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
