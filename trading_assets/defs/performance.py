@@ -80,16 +80,18 @@ def performance_asset(book: Book, *, is_simulated_market: bool) -> dg.AssetsDefi
 
         broker = book.broker(brokers)
         _must_stand(lane, broker)
+        _must_be_whole(lane, broker, warehouse)
         own = {"strategy": lane.name, "lane": book.kind.value}
         since = Between(lane.start, LAST_DAY)  # once, it may have started earlier
-        portfolio, positions, trades, fills, orders = (
-            warehouse.read(table, {**own, table.partition[-1]: since})
-            for table in (PORTFOLIO, POSITIONS, TRADES, FILLS, ORDERS)
-        )
-        _must_be_whole(lane, broker, warehouse)
-        if remark := _rests_on_older_bars(lane, warehouse, portfolio):
+        with warehouse.snapshot():
+            portfolio, positions, trades, fills, orders = (
+                warehouse.read(table, {**own, table.partition[-1]: since})
+                for table in (PORTFOLIO, POSITIONS, TRADES, FILLS, ORDERS)
+            )
+            remark = _rests_on_older_bars(lane, warehouse, portfolio)
+            benchmark = _benchmark(lane, warehouse, portfolio)
+        if remark:
             context.log.warning(remark)
-        benchmark = _benchmark(lane, warehouse, portfolio)
         figures = performance_of(
             portfolio, trades, fills, capital=lane.spec.capital, benchmark=benchmark
         )

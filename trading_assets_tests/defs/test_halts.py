@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from trading_assets.adapters.ledger.halts import HaltBook
-from trading_assets.defs.jobs import BACKFILL, SCHEDULE, book_job_name, range_tags
+from trading_assets.defs.jobs import BACKFILL, BOOK, SCHEDULE, book_job_name, range_tags
 from trading_assets.defs.lanes import Market
 from trading_assets.defs.launch import run_job
 from trading_assets.models.halt import EVERYTHING
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import CROSS, World, assert_same_tables
 
 EVENING = date(2024, 2, 7)
@@ -54,29 +55,30 @@ def orders(world: World, *sessions: date) -> list[tuple[str, str, str]]:
     return list(own[["symbol", "leg", "status"]].itertuples(index=False, name=None))
 
 
-@pytest.fixture(scope="module")
-def viewed(tmp_path_factory: pytest.TempPathFactory) -> World:
+@pytest.fixture
+def viewed(shelf: Shelf, tmp_path: Path) -> World:
     """Market and views are made, and no book."""
-    world = World.made(tmp_path_factory.mktemp("viewed"), strategies=[CROSS])
-    assert world.make_market().success
-    assert world.make_view("cross").success
-    return world
+    return on(shelf.take(tmp_path / "viewed", Made.VIEWS, [CROSS]), EVENING)
+
+
+@pytest.fixture
+def free(shelf: Shelf, tmp_path: Path) -> World:
+    """The same with a book that was never halted."""
+    return shelf.take(tmp_path / "free", Made.BOOKS, [CROSS])
 
 
 @pytest.fixture(scope="module")
-def free(viewed: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The same with a book that was never halted."""
-    world = viewed.copied(tmp_path_factory.mktemp("free") / "world")
-    assert world.make_book("cross").success
+def afternoon(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The book is made up to the session before the evening."""
+    home = tmp_path_factory.mktemp("afternoon") / "world"
+    world = on(shelf.take(home, Made.VIEWS, [CROSS]), EVENING)
+    assert world.make_book("cross", None, before(world), only=BOOK[:-1]).success
     return world
 
 
 @pytest.fixture
-def world(viewed: World, tmp_path: Path) -> World:
-    """The book is made up to the session before the evening."""
-    world = on(viewed.copied(tmp_path / "world"), EVENING)
-    assert world.make_book("cross", None, before(world)).success
-    return world
+def world(afternoon: World, tmp_path: Path) -> World:
+    return on(afternoon.copied(tmp_path / "world"), EVENING)
 
 
 @pytest.fixture
@@ -137,14 +139,13 @@ def test_a_scheduled_run_of_the_past_is_not_halted(world: World, halts: HaltBook
 
 
 def test_of_an_evening_that_heals_others_only_its_own_session_is_halted(
-    viewed: World, tmp_path: Path
+    viewed: World,
 ) -> None:
-    world = on(viewed.copied(tmp_path / "healed"), EVENING)
-    HaltBook.open(world.settings.ledger).halt("cross", EVENING, "jan", WHY)
+    HaltBook.open(viewed.settings.ledger).halt("cross", EVENING, "jan", WHY)
 
-    book(world, world.lane_sessions[0], EVENING)
+    book(viewed, viewed.lane_sessions[0], EVENING)
 
-    assert orders(world, before(world, 2), before(world), EVENING) == [
+    assert orders(viewed, before(viewed, 2), before(viewed), EVENING) == [
         ("BBB", "exit", "submitted"),
         ("BBB", "entry", "submitted"),
         ("CCC", "entry", "refused"),

@@ -4,7 +4,7 @@ import hashlib
 import os
 import random
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 from trading_assets.defs.jobs import BOOK, PERFORMANCE
 from trading_assets.defs.launch import RunFailed
 from trading_assets.errors import InvalidInput
+from trading_assets_tests.defs.shelf import BOTH, Made, Shelf
 from trading_assets_tests.defs.world import (
     CROSS,
     RANGES,
@@ -26,15 +27,15 @@ from trading_assets_tests.defs.world import (
 
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 
+FEW = BOTH if IS_LONG else (CROSS,)
+
 type Tables = Mapping[str, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
-def ranged(tmp_path_factory: pytest.TempPathFactory) -> World:
+def ranged(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A world whose whole history was made in one range each."""
-    world = World.made(tmp_path_factory.mktemp("ranged"))
-    world.make_all()
-    return world
+    return shelf.take(tmp_path_factory.mktemp("ranged") / "world", Made.BOOKS, BOTH)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,16 @@ def test_the_history_has_something_of_everything(expected: Tables) -> None:
 
 
 def test_session_by_session_gives_the_tables_of_a_range(
-    tmp_path: Path, expected: Tables
+    tmp_path: Path, shelf: Shelf, expected: Tables
 ) -> None:
-    world = World.made(tmp_path)
-    evenings = world.lane_sessions if IS_LONG else world.lane_sessions[-2:]
-    before = world.sessions[world.sessions.index(evenings[0]) - 1]
-    world.make_all(last=before) if before >= START else world.make_market(last=before)
+    if IS_LONG:
+        world = World.made(tmp_path / "world")
+        before = world.sessions[world.sessions.index(START) - 1]
+        assert world.make_market(last=before).success
+        evenings = world.lane_sessions
+    else:
+        world = shelf.take(tmp_path / "world", Made.BOOKS, BOTH, upto=-3)
+        evenings = world.lane_sessions[-2:]
 
     for session in evenings:
         assert world.make_market(session, session).success
@@ -71,33 +76,29 @@ def test_session_by_session_gives_the_tables_of_a_range(
     assert_same_tables(world.tables(), expected)
 
 
-def test_symbol_by_symbol_gives_the_tables_of_a_range(
-    tmp_path: Path, expected: Tables
-) -> None:
-    world = World.made(tmp_path)
+def test_symbol_by_symbol_gives_the_tables_of_a_range(tmp_path: Path, shelf: Shelf) -> None:
+    world = World.made(tmp_path / "world", strategies=FEW)
     for symbol in ("CCC", "AAA", "BBB"):
         assert world.make_market(symbols=[symbol]).success
-    for symbol in ("BBB", "CCC", "AAA"):
-        assert world.make_view("cross", symbols=[symbol]).success
-    for symbol in ("CCC", "AAA"):
-        assert world.make_view("ranges", symbols=[symbol]).success
-    for name in ("cross", "ranges"):
-        assert world.make_book(name).success
+    for lane in world.market.lanes:
+        for symbol in reversed(lane.symbols):
+            assert world.make_view(lane.name, symbols=[symbol]).success
+        assert world.make_book(lane.name).success
 
-    assert_same_tables(world.tables(), expected)
+    assert_same_tables(world.tables(), tables_of(shelf, tmp_path, FEW))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3] if IS_LONG else [1])
 def test_books_made_in_any_order_give_the_tables_of_a_range(
-    tmp_path: Path, expected: Tables, seed: int
+    tmp_path: Path, shelf: Shelf, expected: Tables, seed: int
 ) -> None:
     """As Dagster makes them when a backfill is started in the UI."""
-    world = World.made(tmp_path)
-    assert world.make_market().success
-    for name in ("cross", "ranges"):
-        assert world.make_view(name).success
+    world = shelf.take(tmp_path / "world", Made.VIEWS, BOTH)
     assert world.make_book("cross").success
     sessions = list(world.lane_sessions)
+    if not IS_LONG:
+        begun, sessions = sessions[:-6], sessions[-6:]
+        assert world.make_book("ranges", begun[0], begun[-1], only=BOOK[:-1]).success
     random.Random(seed).shuffle(sessions)  # noqa: S311 - an order, no secret
 
     for session in sessions:
@@ -108,18 +109,17 @@ def test_books_made_in_any_order_give_the_tables_of_a_range(
 
 
 def test_views_made_in_any_order_give_the_tables_of_a_range(
-    tmp_path: Path, expected: Tables
+    tmp_path: Path, shelf: Shelf
 ) -> None:
-    world = World.made(tmp_path)
-    assert world.make_market().success
+    world = shelf.take(tmp_path / "world", Made.MARKET, FEW)
     sessions = world.lane_sessions
     for first, last in ((8, 12), (0, 4), (5, 7)):
-        for name in ("cross", "ranges"):
-            assert world.make_view(name, sessions[first], sessions[last]).success
-    for name in ("cross", "ranges"):
-        assert world.make_book(name).success
+        for lane in world.market.lanes:
+            assert world.make_view(lane.name, sessions[first], sessions[last]).success
+    for lane in world.market.lanes:
+        assert world.make_book(lane.name).success
 
-    assert_same_tables(world.tables(), expected)
+    assert_same_tables(world.tables(), tables_of(shelf, tmp_path, FEW))
 
 
 def test_the_backfill_command_gives_the_tables_of_a_range(
@@ -234,10 +234,11 @@ def test_an_evening_draws_its_charts_and_an_older_range_draws_none(
         assert hashlib.sha256(picture).hexdigest() == sha256
 
 
-def test_orders_refuse_by_name_while_signals_are_missing(tmp_path: Path) -> None:
-    world = World.made(tmp_path, strategies=[CROSS])
+def test_orders_refuse_by_name_while_signals_are_missing(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    world = shelf.take(tmp_path / "world", Made.MARKET, [CROSS])
     sessions = world.lane_sessions
-    assert world.make_market().success
     assert world.make_view("cross", sessions[0], sessions[3]).success
     assert world.make_view("cross", sessions[4], sessions[5], ["AAA", "BBB"]).success
 
@@ -269,6 +270,11 @@ def test_a_failing_run_of_the_command_says_which_step_and_why(tmp_path: Path) ->
 
     with pytest.raises(RunFailed, match=r"bars: .*daily/BBB\.csv: no such file"):
         world.backfilled("cross", world.lane_sessions[0], world.lane_sessions[2])
+
+
+def tables_of(shelf: Shelf, folder: Path, strategies: Sequence[str]) -> Tables:
+    """What one range each makes of *strategies*."""
+    return shelf.take(folder / "ranged", Made.BOOKS, strategies).tables()
 
 
 def from_start(tables: Tables) -> Tables:

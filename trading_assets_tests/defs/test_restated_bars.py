@@ -4,7 +4,6 @@ However a change got in, by a backfill of this strategy or of another one, or by
 evening's market run, what a backfill ends with is what a fresh home would have.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +20,9 @@ from trading_assets.defs.coverage import (
 from trading_assets.defs.jobs import BOOK
 from trading_assets.errors import StoreBusy
 from trading_assets.models.tables import COVERAGE
+from trading_assets_tests.defs.shelf import BOTH, Made, Restated, Shelf
 from trading_assets_tests.defs.world import (
     CROSS,
-    RANGES,
     World,
     assert_same_tables,
     faults_of,
@@ -33,6 +32,10 @@ TARGETED = CROSS.replace(
     "sizing: {kind: fixed_shares, shares: 100}",
     "sizing: {kind: volatility_target, annual_volatility_frac: 0.1, window_sessions: 5}",
 ).replace("max_positions: 2, max_weight_frac: 0.5", "cash_check: false")
+
+
+CCC = Restated("CCC", 4, 1.3)
+"""What most tests change."""
 
 
 def assert_as_fresh(world: World, fresh: World) -> None:
@@ -47,63 +50,43 @@ def assert_as_fresh(world: World, fresh: World) -> None:
     assert_same_tables(tables[0], tables[1])
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Callable[..., World]:
-    """A home in which everything is made once, from the market as it ended."""
-
-    def made(change: Callable[[World], None], *strategies: str) -> World:
-        world = World.made(tmp_path / "fresh", strategies=strategies)
-        change(world)
-        world.make_all()
-        return world
-
-    return made
-
-
 def test_indicators_beyond_a_backfill_are_made_again_by_the_next(
-    tmp_path: Path, fresh: Callable[..., World]
+    tmp_path: Path, shelf: Shelf
 ) -> None:
-    world = World.made(tmp_path / "world", strategies=[TARGETED])
+    world = shelf.take(tmp_path / "world", Made.MARKET, [TARGETED])
     days = world.lane_sessions
-    assert world.make_market().success
     assert world.make_view("cross", days[0], days[3]).success
-    assert world.make_book("cross", days[0], days[3]).success
+    assert world.make_book("cross", days[0], days[3], only=BOOK[:-1]).success
 
-    def change(own: World) -> None:
-        own.restate("CCC", days[2], 1.2)
-
-    change(world)
+    restated = Restated("CCC", 2, 1.2)
+    world.restate("CCC", days[2], 1.2)
     world.backfilled("cross", days[2], days[3])
     world.backfilled("cross", days[0], days[-1])
 
-    assert_as_fresh(world, fresh(change, TARGETED))
+    fresh = shelf.take(tmp_path / "fresh", Made.BOOKS, [TARGETED], restated=[restated])
+    assert_as_fresh(world, fresh)
 
 
 @pytest.mark.parametrize("order", [("cross", "ranges"), ("ranges", "cross")])
 def test_every_strategy_reaches_back_to_a_change_whoever_stored_it(
-    tmp_path: Path, fresh: Callable[..., World], order: tuple[str, str]
+    tmp_path: Path, shelf: Shelf, order: tuple[str, str]
 ) -> None:
-    world = World.made(tmp_path / "world")
+    world = shelf.take(tmp_path / "world", Made.BOOKS, BOTH)
     days = world.lane_sessions
-    world.make_all()
-
-    def change(own: World) -> None:
-        own.restate("CCC", days[4], 1.3)
-
-    change(world)
+    world.restate("CCC", days[4], 1.3)
     for name in order:
         world.backfilled(name, days[8], days[-1])
         assert world.broker.superseded(name) == ()
 
-    assert_as_fresh(world, fresh(change, CROSS, RANGES))
+    fresh = shelf.take(tmp_path / "fresh", Made.BOOKS, BOTH, restated=[CCC])
+    assert_as_fresh(world, fresh)
 
 
 def test_a_broken_tail_is_not_walked_on_signals_of_older_bars(
-    tmp_path: Path, fresh: Callable[..., World]
+    tmp_path: Path, shelf: Shelf
 ) -> None:
-    world = World.made(tmp_path / "world", strategies=[CROSS])
+    world = shelf.take(tmp_path / "world", Made.BOOKS, [CROSS])
     days = world.lane_sessions
-    world.make_all()
     world.restate("CCC", days[4], 1.3)
     assert world.make_market(days[4]).success
     assert world.make_view("cross", days[4]).success
@@ -113,16 +96,14 @@ def test_a_broken_tail_is_not_walked_on_signals_of_older_bars(
     world.restate("AAA", days[5], 1.3)
     world.backfilled("cross", days[5], days[6])
 
-    def change(own: World) -> None:
-        own.restate("CCC", days[4], 1.3)
-        own.restate("AAA", days[5], 1.3)
-
     assert world.broker.superseded("cross") == ()
-    assert_as_fresh(world, fresh(change, CROSS))
+    both = [CCC, Restated("AAA", 5, 1.3)]
+    fresh = shelf.take(tmp_path / "fresh", Made.BOOKS, [CROSS], restated=both)
+    assert_as_fresh(world, fresh)
 
 
 def test_a_bar_that_came_late_is_told_and_a_backfill_reaches_back_to_it(
-    tmp_path: Path, fresh: Callable[..., World]
+    tmp_path: Path, shelf: Shelf
 ) -> None:
     world = World.made(tmp_path / "world", strategies=[CROSS])
     days = world.lane_sessions
@@ -153,31 +134,26 @@ def test_a_bar_that_came_late_is_told_and_a_backfill_reaches_back_to_it(
 
     world.backfilled("cross", days[6], days[-1])
 
-    assert_as_fresh(world, fresh(lambda _: None, CROSS))
+    assert_as_fresh(world, shelf.take(tmp_path / "fresh", Made.BOOKS, [CROSS]))
 
 
 def test_a_backfill_of_one_symbol_makes_what_another_ones_change_has_touched(
-    tmp_path: Path, fresh: Callable[..., World]
+    tmp_path: Path, shelf: Shelf
 ) -> None:
-    world = World.made(tmp_path / "world", strategies=[CROSS])
+    world = shelf.take(tmp_path / "world", Made.BOOKS, [CROSS])
     days = world.lane_sessions
-    world.make_all()
-
-    def change(own: World) -> None:
-        own.restate("CCC", days[4], 1.3)
-
-    change(world)
+    world.restate("CCC", days[4], 1.3)
     assert world.make_market(days[4], days[4], ["CCC"]).success
     world.backfilled("cross", days[8], days[-1], ("AAA",))
 
-    tables = world.tables()["signals"], fresh(change, CROSS).tables()["signals"]
+    fresh = shelf.take(tmp_path / "fresh", Made.BOOKS, [CROSS], restated=[CCC])
+    tables = world.tables()["signals"], fresh.tables()["signals"]
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
-def test_only_what_rests_on_the_change_is_marked(tmp_path: Path) -> None:
-    world = World.made(tmp_path / "world", strategies=[CROSS])
+def test_only_what_rests_on_the_change_is_marked(tmp_path: Path, shelf: Shelf) -> None:
+    world = shelf.take(tmp_path / "world", Made.BOOKS, [CROSS])
     days = world.lane_sessions
-    world.make_all()
     assert world.make_market().success  # the same again changes nothing
     assert world.warehouse.read(COVERAGE, {"content_hash": OUTDATED}).empty
 
@@ -196,12 +172,12 @@ def test_only_what_rests_on_the_change_is_marked(tmp_path: Path) -> None:
     assert "cross/signals was never materialized" in faults_of(result)
 
 
-def test_what_was_held_is_marked_only_until_it_is_sold(tmp_path: Path) -> None:
-    world = World.made(tmp_path / "world", strategies=[CROSS])
+def test_what_was_held_is_marked_only_until_it_is_sold(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    world = shelf.take(tmp_path / "world", Made.VIEWS, [CROSS], upto=10)
     days = world.lane_sessions
-    assert world.make_market(last=days[10]).success
-    assert world.make_view("cross", days[0], days[10]).success
-    assert world.make_book("cross", days[0], days[6]).success
+    assert world.make_book("cross", days[0], days[6], only=BOOK[:-1]).success
     positions = world.tables()["positions"]
     held = positions[positions["session"] == pd.Timestamp(days[6])]
     assert "CCC" in set(held["symbol"])
@@ -219,11 +195,10 @@ def test_what_was_held_is_marked_only_until_it_is_sold(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("asset", ["indicators", "signals"])
 def test_what_was_made_of_bars_that_changed_meanwhile_is_not_stored_over_the_mark(
-    tmp_path: Path, asset: str
+    tmp_path: Path, shelf: Shelf, asset: str
 ) -> None:
-    world = World.made(tmp_path / "world", strategies=[CROSS])
+    world = shelf.take(tmp_path / "world", Made.VIEWS, [CROSS], upto=10)
     days = world.lane_sessions
-    world.make_all(last=days[6])
     window = world.sessions[: world.sessions.index(days[6]) + 1]
     as_read = bars_told(world.warehouse, ["BBB"], window)
     strategy = "cross" if asset == "signals" else ""

@@ -4,12 +4,14 @@ Everything lies under one temporary folder; bars are cut from seeded walks, and 
 changes the files that it is about.
 """
 
+import atexit
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -226,19 +228,10 @@ class World:
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
-        folder = str(self.home / "dagster")
-        self.home.joinpath("dagster").mkdir(exist_ok=True)
-        storage = {
-            "module": "trading_assets.defs.run_history",
-            "class": "PooledSqliteStorage",
-            "config": {"base_dir": folder},
-        }
-        no_logs = {
-            "module": "dagster._core.storage.noop_compute_log_manager",
-            "class": "NoOpComputeLogManager",
-        }
-        settings = {"storage": {"custom": storage}, "compute_logs": no_logs}
-        return dg.DagsterInstance.local_temp(folder, overrides=settings)
+        folder = self.home / "dagster"
+        if not folder.exists():
+            shutil.copytree(_empty_history(), folder)
+        return _instance_at(folder)
 
     @cached_property
     def warehouse(self) -> Warehouse:
@@ -401,6 +394,33 @@ class World:
             assert sum(own.materialized for own in told) == part.materializations
             titles.append(part.title)
         return titles
+
+
+def _instance_at(folder: Path) -> dg.DagsterInstance:
+    storage = {
+        "module": "trading_assets.defs.run_history",
+        "class": "PooledSqliteStorage",
+        "config": {"base_dir": str(folder)},
+    }
+    no_logs = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+    settings = {
+        "storage": {"custom": storage},
+        "compute_logs": no_logs,
+        "telemetry": {"enabled": False},
+    }
+    return dg.DagsterInstance.local_temp(str(folder), overrides=settings)
+
+
+@cache
+def _empty_history() -> Path:
+    """A run history without a run: to lay one out takes much longer than to copy it."""
+    folder = Path(tempfile.mkdtemp(prefix="trading-history-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _instance_at(folder).dispose()
+    return folder
 
 
 def assert_same_tables(
