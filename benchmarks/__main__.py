@@ -1,11 +1,11 @@
 """Everything that we measure, one after the other: ``make bench``."""
 
-from benchmarks import charts, floor, ibkr, indicators, load, spine
+from benchmarks import analysts, charts, floor, ibkr, indicators, load, spine
 
 
 def main() -> None:
     """Run them all; each prints its own figures and targets."""
-    for benchmark in (load, indicators, charts, floor, spine, ibkr):
+    for benchmark in (load, indicators, charts, floor, spine, ibkr, analysts):
         benchmark.main()
         print()
 

@@ -11,8 +11,8 @@ package of the tests, which has the server.
 import asyncio
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -75,6 +75,7 @@ class Measured:
 def questions(model: str, count: int) -> Iterator[Question]:
     """Of several briefings, each with its pictures and several turns."""
     noise = np.random.default_rng(7)
+    charts = [noise.bytes(PICTURE_BYTES) for _ in range(2)]
     for number in range(count):
         briefing, turn = divmod(number, TURNS)
         if not turn:
@@ -95,18 +96,9 @@ def questions(model: str, count: int) -> Iterator[Question]:
         )
 
 
-async def one_by_one(ask: Ask, asked: Sequence[Question]) -> Measured:
-    """Each question after the answer to the one before."""
-    seconds: list[float] = []
-    for question in asked:
-        started = perf_counter()
-        await ask(question)
-        seconds.append(perf_counter() - started)
-    return Measured(seconds)
-
-
-async def alone(provider: Provider, url: str, asked: Sequence[Question]) -> Measured:
-    """By the provider's package, its reply parsed and forgotten."""
+@asynccontextmanager
+async def alone(provider: Provider, url: str) -> AsyncIterator[Ask]:
+    """By the provider's package, its reply read and forgotten."""
     name = MODELS[provider].partition("/")[2]
     if provider is Provider.ANTHROPIC:
         claude = anthropic.AsyncAnthropic(
@@ -117,21 +109,45 @@ async def alone(provider: Provider, url: str, asked: Sequence[Question]) -> Meas
             arguments = anthropic_messages.request(question, name)
             raw = await claude.messages.with_raw_response.create(**arguments)
             return anthropic_messages.read(raw.http_response.content)
-    else:
-        gpt = openai.AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0)
 
-        async def ask(question: Question) -> object:
+        yield ask
+        await claude.close()
+    else:
+        gpt = openai.AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0)
+
+        async def ask_gpt(question: Question) -> object:
             arguments = openai_responses.request(question, name)
             raw = await gpt.responses.with_raw_response.create(**arguments)
             return openai_responses.read(raw.http_response.content)
 
-    return await one_by_one(ask, asked)
+        yield ask_gpt
+        await gpt.close()
 
 
-async def through(gateway: Gateway, asked: Sequence[Question]) -> Measured:
-    """Through *gateway*."""
-    async with gateway:
-        return await one_by_one(lambda it: gateway.answer(it, ERRAND), asked)
+async def side_by_side(
+    provider: Provider, url: str, gateway: Gateway, asked: Sequence[Question]
+) -> Sequence[Measured]:
+    """Each question alone and then through *gateway*; after all, from its ledger."""
+    bare: list[float] = []
+    ours: list[float] = []
+    again: list[float] = []
+
+    async def through(question: Question) -> object:
+        return await gateway.answer(question, ERRAND)
+
+    async with alone(provider, url) as ask_alone, gateway:
+        for question in asked:
+            bare.append(await seconds_of(ask_alone, question))
+            ours.append(await seconds_of(through, question))
+        again += [await seconds_of(through, question) for question in asked]
+    return [Measured(it) for it in (bare, ours, again)]
+
+
+async def seconds_of(ask: Ask, question: Question) -> float:
+    """How long an answer takes."""
+    started = perf_counter()
+    await ask(question)
+    return perf_counter() - started
 
 
 @contextmanager
@@ -166,13 +182,9 @@ def opened(url: str, concurrency: int = 8) -> Iterator[Gateway]:
 
 def overhead(provider: Provider, url: str) -> None:
     """Print what the gateway adds to a call, and how fast it reads one again."""
-    base = url if provider is Provider.ANTHROPIC else f"{url}/v1"
     asked = list(questions(MODELS[provider], CALLS))
     with opened(url) as gateway:
-        asyncio.run(alone(provider, base, asked[: 2 * WARM_UP]))
-        bare = asyncio.run(alone(provider, base, asked))
-        ours = asyncio.run(through(gateway, asked))
-        again = asyncio.run(through(gateway, asked))
+        bare, ours, again = asyncio.run(side_by_side(provider, url, gateway, asked))
     print(f"{CALLS} calls, one after the other, {provider}, two pictures each")
     for name, it in (
         ("package alone", bare),

@@ -25,6 +25,7 @@ from trading_assets.models.question import Image, Outcome, Question, Usage
 WITHOUT_EFFORT = re.compile(r"claude-(haiku|sonnet|opus)-4-[0-5]\b")
 """Models that know neither effort nor adaptive thinking, and refuse both."""
 
+INPUT_PARTS = 3
 CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 
 
@@ -120,11 +121,9 @@ def _usage(told: object) -> Usage | None:
     read_tokens = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
     uncached = usage.get("input_tokens")
-    parts = (uncached, read_tokens, written)
-    if not all(type(it) is int and it >= 0 for it in parts):
-        return None
+    parts = [it for it in (uncached, read_tokens, written) if type(it) is int and it >= 0]
     return counted(
-        input_tokens=sum(parts),  # type: ignore[arg-type]
+        input_tokens=sum(parts) if len(parts) == INPUT_PARTS else None,
         cache_read=read_tokens,
         cache_write=written,
         output_tokens=usage.get("output_tokens"),

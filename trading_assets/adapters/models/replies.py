@@ -7,6 +7,9 @@ from typing import Any
 
 from trading_assets.models.question import Outcome, Usage
 
+MOST_TOKENS = 10**9
+"""Of one reply; whoever says more has miscounted."""
+
 EXCERPT = 300
 """Characters of a reply that a message quotes."""
 
@@ -121,7 +124,7 @@ def counted(
         output_tokens: Thinking included.
     """
     counts = (input_tokens, cache_read or 0, cache_write or 0, output_tokens)
-    whole = [it for it in counts if type(it) is int and it >= 0]
+    whole = [it for it in counts if type(it) is int and 0 <= it <= MOST_TOKENS]
     if len(whole) != len(counts) or whole[1] + whole[2] > whole[0]:
         return None
     return Usage(
