@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from trading_assets.commands.batches import batches
 from trading_assets.commands.ibkr import ibkr
 from trading_assets.commands.ledger import backup, restore
 from trading_assets.commands.notify import notify
@@ -53,6 +54,7 @@ main.add_command(reconcile)
 main.add_command(ibkr)
 main.add_command(symbols_group)
 main.add_command(prompts)
+main.add_command(batches)
 main.add_command(notify)
 main.add_command(backup)
 main.add_command(restore)

@@ -8,6 +8,7 @@ from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.bars import bars_asset
+from trading_assets.defs.batches import batches_sensor, takes_batches
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
 from trading_assets.defs.ibkr_resources import ibkr_resources
@@ -88,6 +89,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     """The code location that *settings* ask for."""
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
+    views = {lane.name: view_job(lane) for lane in market.lanes}
     told = [(own, tracking_job(own)) for own in market.lanes if settings.is_tracked]
     return dg.Definitions(
         assets=[
@@ -103,7 +105,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         jobs=[
             market_job(),
             *([account_job()] if real_lanes(market) else []),
-            *(job for own in market.lanes for job in (view_job(own), books[own.name])),
+            *(job for own in market.lanes for job in (views[own.name], books[own.name])),
             *(job for _, job in told),
         ],
         schedules=[
@@ -113,6 +115,11 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         sensors=[
             *(book_sensor(lane, books[lane.name]) for lane in market.lanes),
             *(tracking_sensor(lane, job) for lane, job in told),
+            *(
+                batches_sensor(own, views[own.name])
+                for own in market.lanes
+                if takes_batches(own)
+            ),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real_lanes(market) else None),
             *ibkr_sensors(settings, market),

@@ -8,9 +8,9 @@ the next transaction. Nothing is ever deleted.
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, override
 
@@ -22,10 +22,12 @@ from trading_assets.adapters.ledger.group_commits import GroupCommits
 from trading_assets.adapters.ledger.question_locks import QuestionLocks
 from trading_assets.adapters.ledger.schema import (
     ANALYST_ATTEMPTS,
+    ANALYST_BATCH_ITEMS,
     ANALYST_CALLS,
     ANALYST_TEXTS,
 )
-from trading_assets.errors import BudgetSpent, DataMissing
+from trading_assets.errors import BudgetSpent, DataMissing, QuestionIsOut
+from trading_assets.models.batch import Asked, ItemStatus
 from trading_assets.models.call import (
     HEARD,
     Attempt,
@@ -39,6 +41,9 @@ from trading_assets.strategies.spec import Budget
 
 TOKENS = tuple(field.name for field in fields(Usage))
 ID_LENGTH = 24
+MOST_KEYS = 500
+"""Of questions that are looked up at once."""
+
 ONE_AT_A_TIME = sa.text(
     "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/calls', 0))"
 )
@@ -108,6 +113,7 @@ class CallBook(LedgerPart):
 
         Raises:
             BudgetSpent: As `reserve` does.
+            QuestionIsOut: If a batch that has not ended asks it.
         """
         return self._commits.submit(
             lambda it: _begin(it, question, errand, attempt, budget)
@@ -229,9 +235,72 @@ def _begin(
     attempt: Attempt,
     budget: Budget,
 ) -> str:
+    _require_not_out(connection, question.key)
     _require_funds(connection, errand, attempt, budget)
     call_id = _add_call(connection, question, errand, attempt.asked_at)
     return _add_attempt(connection, call_id, errand, attempt)
+
+
+def begin_batch(
+    connection: sa.Connection, asked: Sequence[Asked], budget: Budget
+) -> dict[str, str]:
+    """Record that all of *asked* is put to a model at once; call ids by question key.
+
+    Questions that are out, or were answered, are left out.
+
+    Raises:
+        BudgetSpent: If all of them together could cost too much; nothing is recorded.
+    """
+    _take_turns(connection)
+    new = {it.question.key: it for it in asked}
+    for known in _out_or_heard(connection, list(new)):
+        new.pop(known, None)
+    if not new:
+        return {}
+    first, total_usd = asked[0], sum(it.attempt.estimated_usd for it in new.values())
+    whole = replace(first.attempt, estimated_usd=total_usd)
+    _require_funds(connection, first.errand, whole, budget)
+    begun: dict[str, str] = {}
+    for key, it in new.items():
+        call_id = _add_call(connection, it.question, it.errand, it.attempt.asked_at)
+        begun[key] = _add_attempt(connection, call_id, it.errand, it.attempt)
+    return begun
+
+
+def end_batched(
+    connection: sa.Connection, call_id: str, told: Settlement, ending: Ending
+) -> None:
+    """Record what became of a question of a batch, as of one that was asked alone."""
+    _settle(connection, call_id, 1, told)
+    _end(connection, call_id, ending)
+
+
+def _out_or_heard(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
+    items, found = ANALYST_BATCH_ITEMS.c, set[str]()
+    for at in range(0, len(keys), MOST_KEYS):
+        some = keys[at : at + MOST_KEYS]
+        out = sa.select(items.question_key).where(
+            items.question_key.in_(some), items.status == ItemStatus.OUT.value
+        )
+        heard = sa.select(ANALYST_CALLS.c.question_key).where(
+            ANALYST_CALLS.c.question_key.in_(some), ANALYST_CALLS.c.outcome.in_(HEARD)
+        )
+        found |= {*connection.scalars(out), *connection.scalars(heard)}
+    return found
+
+
+def _require_not_out(connection: sa.Connection, key: str) -> None:
+    items = ANALYST_BATCH_ITEMS.c
+    batch_id = connection.scalar(
+        sa.select(items.batch_id)
+        .where(items.question_key == key, items.status == ItemStatus.OUT.value)
+        .limit(1)
+    )
+    if batch_id is not None:
+        raise QuestionIsOut(
+            f"batch {batch_id} asks this already: trading-assets batches poll {batch_id} "
+            "fetches what there is"
+        )
 
 
 def _add_call(
@@ -325,7 +394,7 @@ def _require_funds(
         if limit is not None and (sum_usd or 0.0) + attempt.estimated_usd > limit:
             raise BudgetSpent(
                 f"strategy {errand.strategy}: budget.{name}_usd is {limit:g}, "
-                f"{sum_usd or 0.0:.4f} of it is spent or set aside, and the next question "
+                f"{sum_usd or 0.0:.4f} of it is spent or set aside, and what is asked next "
                 f"to {attempt.model} could cost {attempt.estimated_usd:.4f}; it was not "
                 "asked"
             )
