@@ -75,30 +75,18 @@ def submit(
 @reporting
 def list_batches(*, strategy: str | None) -> None:
     """Every batch there is, with what has become of its questions."""
-    import pandas as pd  # noqa: PLC0415 - as above
+    from trading_assets.adapters.analysts.batching import sums  # noqa: PLC0415 - as above
 
-    from trading_assets.adapters.analysts.batching import sums  # noqa: PLC0415
-    from trading_assets.console import show_frame  # noqa: PLC0415
-
-    settings = _settings()
-    with _desk(settings) as desk:
-        counts = desk.batches.counts()
-        rows = [
-            {
-                "batch": it.batch_id,
-                "model": it.model,
-                "submitted": f"{it.submitted_at:%Y-%m-%d %H:%M} UTC",
-                "status": it.status.value + (", cancelled" if it.is_cancelled else ""),
-                "questions": sums(counts.get(it.batch_id, Counter())),
-                "at most": f"${it.estimated_usd:,.2f}",
-                "at the provider": it.remote_id,
-                "why": it.why,
-            }
-            for it in desk.batches.batches(strategy)
-        ]
-    if rows:
-        show_frame(pd.DataFrame(rows))
-    else:
+    with _desk(_settings()) as desk:
+        counts, found = desk.batches.counts(), desk.batches.batches(strategy)
+    for it in found:
+        status = it.status.value + (", cancelled" if it.is_cancelled else "")
+        click.echo(f"{it.batch_id}  {status}  {it.submitted_at:%Y-%m-%d %H:%M} UTC")
+        questions = sums(counts.get(it.batch_id, Counter()))
+        click.echo(f"  {it.model}: {questions}; at most ${it.estimated_usd:,.4f}")
+        for told in filter(None, (it.remote_id, it.why)):
+            click.echo(f"  {told}")
+    if not found:
         click.echo("There is no batch.")
 
 
