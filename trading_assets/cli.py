@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trading_assets.commands.approvals import approvals
+from trading_assets.commands.batches import batches
 from trading_assets.commands.calibration import calibration
 from trading_assets.commands.explain import explain
 from trading_assets.commands.ibkr import ibkr
@@ -61,6 +62,7 @@ main.add_command(ibkr)
 main.add_command(symbols_group)
 main.add_command(prompts)
 main.add_command(probe)
+main.add_command(batches)
 main.add_command(notify)
 main.add_command(backup)
 main.add_command(restore)

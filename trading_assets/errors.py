@@ -21,6 +21,7 @@ TradingAssetsError
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
 ├── ModelUnavailable        no model answered: nobody has an opinion, try again later
 ├── BudgetSpent             asking on would cost more than the strategy allows
+├── QuestionIsOut           it is in a batch that has not ended: asked twice, it costs twice
 ├── ReadOnlyGateway         an order for a connection that may not send any
 └── NotDelivered            a message that has not reached every place it was meant for
 """
@@ -52,6 +53,10 @@ class ModelUnavailable(TradingAssetsError):
 
 class BudgetSpent(TradingAssetsError):
     """The next question could cost more than a budget has left; it was not asked."""
+
+
+class QuestionIsOut(TradingAssetsError):
+    """A batch asks this already; its answer is waited for, and it was not asked again."""
 
 
 class MarketDataUnreadable(TradingAssetsError):

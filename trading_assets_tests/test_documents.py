@@ -541,6 +541,7 @@ def test_the_readme_lists_every_command() -> None:
         "ibkr bars",
         "symbols search",
         "symbols list",
+        *(f"batches {name}" for name in ("submit", "list", "poll", "cancel", "forget")),
         *(f"prompts {name}" for name in ("list", "show", "diff")),
         "probe",
         "dev",

@@ -9,6 +9,7 @@ from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.approvals import approval_sensors
 from trading_assets.defs.bars import bars_asset
+from trading_assets.defs.batches import batches_sensor, takes_batches
 from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
@@ -97,6 +98,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
     """The code location that *settings* ask for."""
     market = market or market_of(settings)
     books = {lane.name: book_job(lane) for lane in market.lanes}
+    views = {lane.name: view_job(lane) for lane in market.lanes}
     told = [(own, tracking_job(own)) for own in market.lanes if settings.is_tracked]
     outcomes = {lane.name: outcomes_job(lane) for lane in market.lanes}
     real = real_lanes(market)
@@ -115,7 +117,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         jobs=[
             market_job(),
             *accounts,
-            *(job for own in market.lanes for job in (view_job(own), books[own.name])),
+            *(job for own in market.lanes for job in (views[own.name], books[own.name])),
             *(job for _, job in told),
             *outcomes.values(),
         ],
@@ -128,6 +130,11 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *(tracking_sensor(lane, job) for lane, job in told),
             *(outcomes_sensor(lane, outcomes[lane.name]) for lane in market.lanes),
             *(account_sensor(market, real, job) for job in accounts),
+            *(
+                batches_sensor(own, views[own.name])
+                for own in market.lanes
+                if takes_batches(own)
+            ),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real else None),
             *ibkr_sensors(settings, market),

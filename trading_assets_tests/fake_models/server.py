@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from trading_assets_tests.fake_models.batches import FakeBatches
 from trading_assets_tests.fake_models.faults import response_of
 from trading_assets_tests.fake_models.made_up import made_up
 from trading_assets_tests.fake_models.plays import Fault, Play
@@ -66,6 +67,7 @@ class FakeModels:
         self.at_once = 0
         self.most_at_once = 0
         self.says: Callable[[Asked], str | None] = lambda _: None
+        self.batches = FakeBatches(lambda asked, body: self._said(Play(), asked, body))
         self._is_instant = is_instant
         self._canned: dict[str, bytes] = {}
         self._next: dict[str, deque[Play]] = defaultdict(deque)
@@ -172,6 +174,15 @@ class FakeModels:
         return waiting[0] if waiting else Play()
 
     async def _respond(self, head: Head, body: bytes, writer: asyncio.StreamWriter) -> None:
+        try:
+            batched = self.batches.handle(head, body)
+        except ConnectionAbortedError:
+            writer.transport.abort()
+            raise
+        if batched is not None:
+            writer.write(batched.encoded())
+            await writer.drain()
+            return
         protocol = protocol_of(head.path)
         if head.method != "POST" or protocol is None:
             writer.write(self._by_hand(head, body).encoded())

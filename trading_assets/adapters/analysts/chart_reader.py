@@ -36,7 +36,7 @@ from trading_assets.core.model_cutoffs import is_out_of_sample
 from trading_assets.core.opinions import confidence_of
 from trading_assets.core.panel import Panel
 from trading_assets.core.prompts import prompts_of
-from trading_assets.errors import InvalidInput, TradingAssetsError
+from trading_assets.errors import InvalidInput, QuestionIsOut, TradingAssetsError
 from trading_assets.models.kept_opinion import KeptOpinion
 from trading_assets.models.question import Answer
 from trading_assets.models.signal import Signal
@@ -118,25 +118,44 @@ class ChartReader(Analyst):
             rows=_frame(inquiry.signals),
             kept=len(known),
             older=len(older),
-            stopped_by=inquiry.stopped_by,
+            stopped_by=inquiry.stopped_by or inquiry.waits_for,
         )
 
     @override
     def estimate(self, briefings: Briefings, asking: Asking = NOBODY) -> Estimate:
-        known = self._known(briefings, asking)
-        rows = _Inquiry(self, briefings, asking, known).rows
+        return self._estimate(briefings, asking, self.spec.models)
+
+    def batch_estimate(self, briefings: Briefings, asking: Asking) -> Estimate:
+        """What asking in batches would cost now, where there is no fallback."""
+        return self._estimate(briefings, asking, [self.spec.model], is_batch=True)
+
+    def _estimate(
+        self,
+        briefings: Briefings,
+        asking: Asking,
+        models: Sequence[str],
+        *,
+        is_batch: bool = False,
+    ) -> Estimate:
+        rows = self.unknown(briefings, asking)
         if not rows:
             return Estimate(partitions=0, questions=0, expected_usd=0.0, most_usd=0.0)
-        first = self._briefing(briefings, rows[0])
+        first = self.briefing(briefings, rows[0])
         question = self.consultation.due(first, {})[0].question
         turns = self.consultation.most_turns // 2
-        highest = max(most_usd(question, model) for model in self.spec.models)
+        expected = expected_usd(question, self.spec.model, is_batch=is_batch)
+        highest = max(most_usd(question, it, is_batch=is_batch) for it in models)
         return Estimate(
             partitions=len(rows),
             questions=len(rows) * turns,
-            expected_usd=len(rows) * turns * expected_usd(question, self.spec.model),
+            expected_usd=len(rows) * turns * expected,
             most_usd=len(rows) * self.consultation.most_turns * highest,
         )
+
+    def unknown(self, briefings: Briefings, asking: Asking) -> list[int]:
+        """Briefings that somebody would have to be asked about, by number."""
+        known = self._known(briefings, asking)
+        return _Inquiry(self, briefings, asking, known).rows
 
     def _known(self, briefings: Briefings, asking: Asking) -> dict[Place, KeptOpinion]:
         """Opinions that stand, by session and symbol."""
@@ -153,10 +172,78 @@ class ChartReader(Analyst):
         )
         return {place: kept[place] for place in places if place in kept and place in final}
 
-    def _briefing(self, briefings: Briefings, row: int) -> Briefing:
+    def briefing(self, briefings: Briefings, row: int) -> Briefing:
+        """What is told of one row of *briefings*; its pictures are drawn for it."""
         panel, at, last = _bar(briefings, row)
         source = briefings.sources.get(panel.symbols[at], "")
         return briefing_of(panel, at, last, self.charts, self.spec, source)
+
+    def opinion(
+        self,
+        strategy: str,
+        briefing: Briefing,
+        heard: Mapping[str, Answer],
+        cost_usd: float,
+        run_id: str,
+    ) -> KeptOpinion:
+        """What is kept of a consultation of which nothing is due any more.
+
+        Args:
+            strategy: Whose opinion it is.
+            briefing: What was asked about.
+            heard: Answers by the ids of their turns.
+            cost_usd: Of all of them, when they were asked.
+            run_id: Of the run that asked.
+        """
+        conclusion = self.consultation.conclusion(briefing, heard)
+        if conclusion is None:
+            raise ValueError(
+                f"{strategy} {briefing.symbol}: something is still to be asked"
+            )
+        answers = list(heard.values())
+        return KeptOpinion(
+            signal=self._signal(strategy, briefing, conclusion, answers, cost_usd),
+            call_ids=conclusion.call_ids,
+            version_hash=self.version_hash,
+            run_id=run_id,
+        )
+
+    def _signal(
+        self,
+        strategy: str,
+        briefing: Briefing,
+        conclusion: Conclusion,
+        answers: Sequence[Answer],
+        cost_usd: float,
+    ) -> Signal:
+        score = conclusion.confidence_score
+        version = self.version_hash
+        return Signal(
+            strategy=strategy,
+            symbol=briefing.symbol,
+            session=briefing.session,
+            action=conclusion.action,
+            confidence=None if score is None else confidence_of(score),
+            confidence_score=score,
+            entry=conclusion.entry,
+            stop_loss=conclusion.stop_loss,
+            take_profit=conclusion.take_profit,
+            risk_reward=_risk_reward(conclusion),
+            reasoning=conclusion.reasoning,
+            analyst=self.name,
+            model=" ".join(conclusion.models),
+            prompt_version=self.consultation.prompts.version,
+            call_id=conclusion.call_id,
+            cost_usd=cost_usd,
+            input_tokens=sum(it.usage.input_tokens for it in answers),
+            output_tokens=sum(it.usage.output_tokens for it in answers),
+            latency_seconds=sum(it.latency_seconds for it in answers),
+            is_abstention=conclusion.is_abstention,
+            is_out_of_sample=is_out_of_sample(
+                conclusion.models, briefing.session, self.spec.cutoff
+            ),
+            inputs_hash=fingerprint(briefing.content_hash, version),
+        )
 
 
 @dataclass(slots=True)
@@ -169,6 +256,7 @@ class _Inquiry:
         rows: Briefings that have to be asked about, by number.
         found: What was made of them so far, abstentions without a question among them.
         stopped_by: Why no more is asked.
+        waits_for: Why something is missing, though all else was asked.
     """
 
     reader: ChartReader
@@ -178,6 +266,7 @@ class _Inquiry:
     rows: list[int] = field(default_factory=list[int])
     found: dict[int, Signal] = field(default_factory=dict[int, Signal])
     stopped_by: TradingAssetsError | None = None
+    waits_for: QuestionIsOut | None = None
 
     def __post_init__(self) -> None:
         for row, place in enumerate(_places(self.briefings)):
@@ -209,6 +298,9 @@ class _Inquiry:
                 return
             try:
                 opinion = await self._asked(row, desk, gateway)
+            except QuestionIsOut as error:
+                self.waits_for = error
+                continue
             except TradingAssetsError as error:
                 self.stopped_by = self.stopped_by or error
                 return
@@ -221,21 +313,18 @@ class _Inquiry:
         Raises:
             BudgetSpent: If the next question could cost too much.
             ModelUnavailable: If nobody could be heard.
+            QuestionIsOut: If a batch asks it already.
         """
         consultation = self.reader.consultation
-        briefing = self.reader._briefing(self.briefings, row)  # noqa: SLF001 - its other half
+        briefing = self.reader.briefing(self.briefings, row)
         heard: dict[str, Answer] = {}
         while turns := consultation.due(briefing, heard):
             heard |= await self._answers(briefing, turns, heard, gateway)
-        conclusion = consultation.conclusion(briefing, heard)
-        assert conclusion is not None  # noqa: S101 - nothing is due any more
         before = [it.call_id for it in heard.values() if it.is_recorded]
-        cost = conclusion.cost_usd + await asyncio.to_thread(desk.cost_usd, before)
-        return KeptOpinion(
-            signal=self._signal(briefing, conclusion, list(heard.values()), cost),
-            call_ids=conclusion.call_ids,
-            version_hash=self.reader.version_hash,
-            run_id=self.asking.run_id,
+        cost = sum(it.cost_usd for it in heard.values())
+        cost += await asyncio.to_thread(desk.cost_usd, before)
+        return self.reader.opinion(
+            self.briefings.strategy, briefing, heard, cost, self.asking.run_id
         )
 
     async def _answers(
@@ -269,42 +358,6 @@ class _Inquiry:
                 raise answer
             answers[turn.id] = answer
         return answers
-
-    def _signal(
-        self,
-        briefing: Briefing,
-        conclusion: Conclusion,
-        answers: Sequence[Answer],
-        cost_usd: float,
-    ) -> Signal:
-        score = conclusion.confidence_score
-        reader, version = self.reader, self.reader.version_hash
-        return Signal(
-            strategy=self.briefings.strategy,
-            symbol=briefing.symbol,
-            session=briefing.session,
-            action=conclusion.action,
-            confidence=None if score is None else confidence_of(score),
-            confidence_score=score,
-            entry=conclusion.entry,
-            stop_loss=conclusion.stop_loss,
-            take_profit=conclusion.take_profit,
-            risk_reward=_risk_reward(conclusion),
-            reasoning=conclusion.reasoning,
-            analyst=reader.name,
-            model=" ".join(conclusion.models),
-            prompt_version=reader.consultation.prompts.version,
-            call_id=conclusion.call_id,
-            cost_usd=cost_usd,
-            input_tokens=sum(it.usage.input_tokens for it in answers),
-            output_tokens=sum(it.usage.output_tokens for it in answers),
-            latency_seconds=sum(it.latency_seconds for it in answers),
-            is_abstention=conclusion.is_abstention,
-            is_out_of_sample=is_out_of_sample(
-                conclusion.models, briefing.session, reader.spec.cutoff
-            ),
-            inputs_hash=fingerprint(briefing.content_hash, version),
-        )
 
     def _shortage(self, row: int) -> str:
         panel, at, last = _bar(self.briefings, row)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from trading_assets.adapters.chart_store.port import ChartStore
+from trading_assets.adapters.ledger.batches import BatchBook
 from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.adapters.ledger.intents import IntentBook
 from trading_assets.adapters.ledger.opinions import OpinionBook
@@ -27,6 +28,7 @@ class ModelDesk:
     calls: CallBook
     opinions: OpinionBook
     intents: IntentBook
+    batches: BatchBook
     accesses: Accesses
     pictures: ChartStore
 
@@ -37,6 +39,7 @@ class ModelDesk:
             calls=CallBook.open(ledger),
             opinions=OpinionBook.open(ledger),
             intents=IntentBook.open(ledger),
+            batches=BatchBook.open(ledger),
             accesses=accesses,
             pictures=pictures,
         )
@@ -46,6 +49,7 @@ class ModelDesk:
         self.calls.close()
         self.opinions.close()
         self.intents.close()
+        self.batches.close()
 
     def gateway(self, analyst: ModelAnalyst, *, is_refreshing: bool) -> Gateway:
         """The way to the models of *analyst*, within its budget."""

@@ -8,9 +8,9 @@ the next transaction. Nothing is ever deleted.
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from typing import Any, override
 
@@ -23,11 +23,13 @@ from trading_assets.adapters.ledger.group_commits import GroupCommits
 from trading_assets.adapters.ledger.question_locks import QuestionLocks
 from trading_assets.adapters.ledger.schema import (
     ANALYST_ATTEMPTS,
+    ANALYST_BATCH_ITEMS,
     ANALYST_CALLS,
     ANALYST_SPENDING,
     ANALYST_TEXTS,
 )
-from trading_assets.errors import BudgetSpent, DataMissing
+from trading_assets.errors import BudgetSpent, DataMissing, QuestionIsOut
+from trading_assets.models.batch import Asked, ItemStatus
 from trading_assets.models.call import (
     HEARD,
     Attempt,
@@ -43,6 +45,9 @@ TOKENS = tuple(field.name for field in fields(Usage))
 NO_USAGE: Mapping[str, None] = dict.fromkeys(TOKENS)
 ID_LENGTH = 24
 MOST_KNOWN_TEXTS = 10_000
+MOST_KEYS = 500
+"""Of questions that are looked up at once."""
+
 ONE_AT_A_TIME = sa.text(
     "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '/calls', 0))"
 )
@@ -51,6 +56,10 @@ ONE_AT_A_TIME = sa.text(
 
 LAST_NUMBER = sa.select(sa.func.max(ANALYST_CALLS.c.number)).where(
     ANALYST_CALLS.c.question_key == sa.bindparam("key")
+)
+OUT_IN = sa.select(ANALYST_BATCH_ITEMS.c.batch_id).where(
+    ANALYST_BATCH_ITEMS.c.question_key == sa.bindparam("key"),
+    ANALYST_BATCH_ITEMS.c.status == sa.bindparam("out"),
 )
 RECORDED_COLUMNS = (
     "call_id",
@@ -166,6 +175,7 @@ class CallBook(LedgerPart):
 
         Raises:
             BudgetSpent: As `reserve` does.
+            QuestionIsOut: If a batch that has not ended asks it.
         """
         texts = _texts(question)
         new = {it: text for it, text in texts.values() if it not in self._known_texts}
@@ -304,12 +314,101 @@ def _begin(
     budget: Budget,
 ) -> str:
     """Begin a call; *texts* are hashes by column, and those by hash that may be new."""
+    _require_not_out(direct, question.key)
     _require_funds(direct, errand, attempt, budget)
     hashes, new = texts
-    for sha256, text in new.items():
-        direct.run(ADD_TEXTS[direct.dialect.name], {"sha256": sha256, "text": text})
+    _add_texts(direct, new)
     call_id = _add_call(direct, question, hashes, errand, attempt.asked_at)
     return _add_attempt(direct, call_id, errand, attempt)
+
+
+def _add_texts(direct: Direct, texts: Mapping[str, str]) -> None:
+    """Write down those of *texts*, by hash, that are not there yet."""
+    for sha256, text in texts.items():
+        direct.run(ADD_TEXTS[direct.dialect.name], {"sha256": sha256, "text": text})
+
+
+def begin_batch(
+    connection: sa.Connection, asked: Sequence[Asked], budget: Budget
+) -> dict[str, str]:
+    """Record that all of *asked* is put to a model at once; call ids by question key.
+
+    Questions that are out, or were answered, are left out.
+
+    Raises:
+        BudgetSpent: If all of them together could cost too much; nothing is recorded.
+    """
+    direct = _direct(connection)
+    _take_turns(direct)
+    new = {it.question.key: it for it in asked}
+    for known in _out_or_heard(connection, list(new)):
+        new.pop(known, None)
+    if not new:
+        return {}
+    first, total_usd = asked[0], sum(it.attempt.estimated_usd for it in new.values())
+    whole = replace(first.attempt, estimated_usd=total_usd)
+    _require_funds(direct, first.errand, whole, budget)
+    begun: dict[str, str] = {}
+    for key, it in new.items():
+        texts = _texts(it.question)
+        hashes = {name: sha256 for name, (sha256, _) in texts.items()}
+        _add_texts(direct, dict(texts.values()))
+        call_id = _add_call(direct, it.question, hashes, it.errand, it.attempt.asked_at)
+        begun[key] = _add_attempt(direct, call_id, it.errand, it.attempt)
+    return begun
+
+
+def end_batched(
+    connection: sa.Connection, call_id: str, told: Settlement, ending: Ending
+) -> None:
+    """Record what became of a question of a batch, as of one that was asked alone."""
+    direct = _direct(connection)
+    own, call = ANALYST_ATTEMPTS.c, ANALYST_CALLS.c
+    row = connection.execute(
+        sa.select(ANALYST_ATTEMPTS, call.symbol, call.session, call.role)
+        .join(ANALYST_CALLS, call.call_id == own.call_id)
+        .where(own.call_id == call_id, own.number == 1)
+    ).one()
+    errand = Errand(
+        strategy=row.strategy,
+        symbol=row.symbol,
+        session=row.session,
+        role=row.role,
+        run_id=row.run_id,
+    )
+    _settle(direct, call_id, errand, _attempt(row), told)
+    _end(direct, call_id, ending)
+
+
+def _direct(connection: sa.Connection) -> Direct:
+    """The driver's side of *connection*, in the same transaction."""
+    return Direct(connection.connection.cursor(), connection.dialect)
+
+
+def _attempt(row: sa.Row[Any]) -> Attempt:
+    return Attempt(**{field.name: row._mapping[field.name] for field in fields(Attempt)})  # noqa: SLF001 - its public name
+
+
+def _out_or_heard(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
+    items, found = ANALYST_BATCH_ITEMS.c, set[str]()
+    for at in range(0, len(keys), MOST_KEYS):
+        some = keys[at : at + MOST_KEYS]
+        out = sa.select(items.question_key).where(
+            items.question_key.in_(some), items.status == ItemStatus.OUT.value
+        )
+        heard = sa.select(ANALYST_CALLS.c.question_key).where(
+            ANALYST_CALLS.c.question_key.in_(some), ANALYST_CALLS.c.outcome.in_(HEARD)
+        )
+        found |= {*connection.scalars(out), *connection.scalars(heard)}
+    return found
+
+
+def _require_not_out(direct: Direct, key: str) -> None:
+    for (batch_id,) in direct.rows(OUT_IN, {"key": key, "out": ItemStatus.OUT.value}):
+        raise QuestionIsOut(
+            f"batch {batch_id} asks this already: trading-assets batches poll {batch_id} "
+            "fetches what there is"
+        )
 
 
 def _texts(question: Question) -> dict[str, tuple[str, str]]:
@@ -403,7 +502,7 @@ def _require_funds(
         if limit is not None and (sum_usd or 0.0) + attempt.estimated_usd > limit:
             raise BudgetSpent(
                 f"strategy {errand.strategy}: budget.{name}_usd is {limit:g}, "
-                f"{sum_usd or 0.0:.4f} of it is spent or set aside, and the next question "
+                f"{sum_usd or 0.0:.4f} of it is spent or set aside, and what is asked next "
                 f"to {attempt.model} could cost {attempt.estimated_usd:.4f}; it was not "
                 "asked"
             )
@@ -489,10 +588,9 @@ def _ending(row: sa.Row[Any]) -> Ending:
 
 
 def _recorded_attempt(row: sa.Row[Any]) -> RecordedAttempt:
-    own = row._mapping  # noqa: SLF001 - its public name
-    attempt = Attempt(**{field.name: own[field.name] for field in fields(Attempt)})
     return RecordedAttempt(
-        attempt=attempt, settlement=None if row.settled_at is None else _settlement(row)
+        attempt=_attempt(row),
+        settlement=None if row.settled_at is None else _settlement(row),
     )
 
 

@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -509,3 +509,59 @@ SESSION_APPROVALS = sa.Table(
     sa.Column("recorded_at", Instant, nullable=False),
 )
 """Sessions of simulated books whose orders waited for a person, for whoever walks again."""
+
+ANALYST_BATCHES = sa.Table(
+    "analyst_batches",
+    METADATA,
+    sa.Column("batch_id", sa.String, primary_key=True),
+    sa.Column("strategy", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("key_id", sa.String, nullable=False),
+    sa.Column("remote_id", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("questions", Whole, nullable=False),
+    sa.Column("estimated_usd", Number, nullable=False),
+    sa.Column("is_cancelled", sa.Boolean, nullable=False),
+    sa.Column("looks", Whole, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("submitted_at", Instant, nullable=False),
+)
+"""Every batch of questions, written before it is sent.
+
+`remote_id` is the provider's name of it, empty until it is known.
+"""
+
+sa.Index(None, ANALYST_BATCHES.c.strategy, ANALYST_BATCHES.c.submitted_at)
+
+ANALYST_BATCH_ITEMS = sa.Table(
+    "analyst_batch_items",
+    METADATA,
+    sa.Column(
+        "batch_id",
+        sa.String,
+        sa.ForeignKey(
+            "analyst_batches.batch_id", name="fk_analyst_batch_items_analyst_batches"
+        ),
+        primary_key=True,
+    ),
+    sa.Column("custom_id", sa.String, primary_key=True),
+    sa.Column("symbol", sa.String, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("question_key", sa.String, nullable=False),
+    sa.Column(
+        "call_id",
+        sa.String,
+        sa.ForeignKey("analyst_calls.call_id", name="fk_analyst_batch_items_analyst_calls"),
+        nullable=False,
+    ),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("estimated_usd", Number, nullable=False),
+    sa.Column("price_version", sa.String, nullable=False),
+)
+"""Which question of a batch is for which symbol and session.
+
+Two shares that look alike may share a question, and its call.
+"""
+
+sa.Index(None, ANALYST_BATCH_ITEMS.c.question_key, ANALYST_BATCH_ITEMS.c.status)

@@ -4,11 +4,15 @@ Its retries are off: it would obey a server that says to come back in a day, and
 its attempts may be billed without a word.
 """
 
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from trading_assets.adapters.models.gate import Gate, wait_at_gate
+from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
 from trading_assets.adapters.models.replies import Reply, Silence
 from trading_assets.adapters.models.silence import silence_after, silence_of
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 
 class AnthropicCaller:
@@ -19,6 +23,7 @@ class AnthropicCaller:
         import anthropic  # noqa: PLC0415
 
         self._sdk = anthropic
+        self._timeout_seconds = timeout_seconds
         self._client = anthropic.AsyncAnthropic(
             api_key="none",
             base_url=base_url,
@@ -35,12 +40,20 @@ class AnthropicCaller:
         self, key: str, arguments: dict[str, Any], gate: Gate
     ) -> Reply | Silence:
         """Send one request through *gate*; what came back, in time or not at all."""
+        create = self._of_key(key).messages.with_raw_response.create
+        return await self._heard(create(**arguments), gate)
+
+    def _of_key(self, key: str) -> "AsyncAnthropic":
         if key not in self._by_key:
             self._by_key[key] = self._client.with_options(api_key=key or "none")
-        create = self._by_key[key].messages.with_raw_response.create
+        return self._by_key[key]
+
+    async def _heard(self, asked: Awaitable[Any], gate: Gate) -> Reply | Silence:
+        """What came back from what was *asked* through the SDK."""
         try:
             async with gate:
-                raw = await create(**arguments)
+                raw = await asked
+                body = await raw.http_response.aread()
         except self._sdk.APIStatusError as error:
             return Reply(
                 error.status_code, dict(error.response.headers), error.response.content
@@ -49,8 +62,45 @@ class AnthropicCaller:
             return silence_of(error, gate.timeout_seconds)
         except TimeoutError:
             return silence_after(gate.timeout_seconds)
-        return Reply(raw.status_code, dict(raw.headers), raw.http_response.content)
+        return Reply(raw.status_code, dict(raw.headers), body)
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.close()
+
+
+class AnthropicBatchCaller(AnthropicCaller):
+    """Sends requests to Message Batches, each exactly once."""
+
+    async def create(
+        self, key: str, tag: str, requests: Sequence[tuple[str, dict[str, Any]]]
+    ) -> Reply | Silence:
+        """Hand in a batch; *tag* has no place in it."""
+        del tag
+        own: Any = [{"custom_id": own_id, "params": it} for own_id, it in requests]
+        batches = self._of_key(key).messages.batches.with_raw_response
+        return await self._told(batches.create(requests=own))
+
+    async def newest(self, key: str, limit: int) -> Reply | Silence:
+        """The last batches, newest first."""
+        batches = self._of_key(key).messages.batches.with_raw_response
+        return await self._told(batches.list(limit=limit))
+
+    async def state(self, key: str, remote_id: str) -> Reply | Silence:
+        """How far a batch has come."""
+        batches = self._of_key(key).messages.batches.with_raw_response
+        return await self._told(batches.retrieve(remote_id))
+
+    async def results(self, key: str, place: str) -> Reply | Silence:
+        """The lines of a batch that has ended."""
+        batches = self._of_key(key).messages.batches.with_raw_response
+        return await self._told(batches.results(place))
+
+    async def cancel(self, key: str, remote_id: str) -> Reply | Silence:
+        """Have a batch stopped."""
+        batches = self._of_key(key).messages.batches.with_raw_response
+        return await self._told(batches.cancel(remote_id))
+
+    async def _told(self, asked: Awaitable[Any]) -> Reply | Silence:
+        """What came back; what could cost something is on the disk by now."""
+        return await self._heard(asked, open_gate(self._timeout_seconds))

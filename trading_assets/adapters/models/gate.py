@@ -68,6 +68,15 @@ class Gate:
                 await self._permission
 
 
+def open_gate(timeout_seconds: float) -> Gate:
+    """A gate for what has nothing to wait for; its time is bounded all the same."""
+    return Gate(_granted(), timeout_seconds)
+
+
+async def _granted() -> None:
+    """Permission from the beginning."""
+
+
 async def wait_at_gate(_request: object) -> None:
     """What a client of HTTP does before it sends a request."""
     await _CURRENT.get().passed()

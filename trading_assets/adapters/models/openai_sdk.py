@@ -1,10 +1,19 @@
 """The one place that knows the package ``openai``; its retries are off."""
 
-from typing import Any
+import json
+from collections.abc import Awaitable, Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from trading_assets.adapters.models.gate import Gate, wait_at_gate
+from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
 from trading_assets.adapters.models.replies import Reply, Silence
 from trading_assets.adapters.models.silence import silence_after, silence_of
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+TAG = "trading_batch"
+"""Name of our own id in a batch's metadata."""
 
 
 class OpenAiCaller:
@@ -15,6 +24,7 @@ class OpenAiCaller:
         import openai  # noqa: PLC0415
 
         self._sdk = openai
+        self._timeout_seconds = timeout_seconds
         self._is_chat = is_chat
         self._client = openai.AsyncOpenAI(
             api_key="none",
@@ -31,13 +41,21 @@ class OpenAiCaller:
         self, key: str, arguments: dict[str, Any], gate: Gate
     ) -> Reply | Silence:
         """Send one request through *gate*; what came back, in time or not at all."""
+        client = self._of_key(key)
+        part = client.chat.completions if self._is_chat else client.responses
+        return await self._heard(part.with_raw_response.create(**arguments), gate)
+
+    def _of_key(self, key: str) -> "AsyncOpenAI":
         if key not in self._by_key:
             self._by_key[key] = self._client.with_options(api_key=key or "none")
-        client = self._by_key[key]
-        part = client.chat.completions if self._is_chat else client.responses
+        return self._by_key[key]
+
+    async def _heard(self, asked: Awaitable[Any], gate: Gate) -> Reply | Silence:
+        """What came back from what was *asked* through the SDK."""
         try:
             async with gate:
-                raw = await part.with_raw_response.create(**arguments)
+                raw = await asked
+                body = await raw.http_response.aread()
         except self._sdk.APIStatusError as error:
             return Reply(
                 error.status_code, dict(error.response.headers), error.response.content
@@ -46,8 +64,63 @@ class OpenAiCaller:
             return silence_of(error, gate.timeout_seconds)
         except TimeoutError:
             return silence_after(gate.timeout_seconds)
-        return Reply(raw.status_code, dict(raw.headers), raw.http_response.content)
+        return Reply(raw.status_code, dict(raw.headers), body)
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.close()
+
+
+class OpenAiBatchCaller(OpenAiCaller):
+    """Sends requests to Batches, each exactly once."""
+
+    async def create(
+        self, key: str, tag: str, requests: Sequence[tuple[str, dict[str, Any]]]
+    ) -> Reply | Silence:
+        """Hand in a batch that bears *tag*: its file, and then the batch of it."""
+        client = self._of_key(key)
+        about = {"method": "POST", "url": "/v1/responses"}
+        lines = (
+            json.dumps({"custom_id": own_id, **about, "body": it})
+            for own_id, it in requests
+        )
+        file = (f"{tag}.jsonl", "\n".join(lines).encode())
+        came = await self._told(
+            client.files.with_raw_response.create(file=file, purpose="batch")
+        )
+        if isinstance(came, Silence):  # a file alone asks nobody
+            return Silence(is_sent=False, is_timeout=came.is_timeout, reason=came.reason)
+        if came.status != HTTPStatus.OK:
+            return came
+        return await self._told(
+            client.batches.with_raw_response.create(
+                input_file_id=str(json.loads(came.body)["id"]),
+                endpoint="/v1/responses",
+                completion_window="24h",
+                metadata={TAG: tag},
+            )
+        )
+
+    async def newest(self, key: str, limit: int) -> Reply | Silence:
+        """The last batches, newest first."""
+        batches = self._of_key(key).batches.with_raw_response
+        return await self._told(batches.list(limit=limit))
+
+    async def state(self, key: str, remote_id: str) -> Reply | Silence:
+        """How far a batch has come."""
+        batches = self._of_key(key).batches.with_raw_response
+        return await self._told(batches.retrieve(remote_id))
+
+    async def results(self, key: str, place: str) -> Reply | Silence:
+        """The lines of a file of a batch that has ended."""
+        files = self._of_key(key).files.with_raw_response
+        return await self._told(files.content(place))
+
+    async def cancel(self, key: str, remote_id: str) -> Reply | Silence:
+        """Have a batch stopped."""
+        batches = self._of_key(key).batches.with_raw_response
+        return await self._told(batches.cancel(remote_id))
+
+    async def _told(self, asked: Awaitable[Any]) -> Reply | Silence:
+        """What came back; what could cost something is on the disk by now."""
+        return await self._heard(asked, open_gate(self._timeout_seconds))

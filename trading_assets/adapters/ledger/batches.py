@@ -1,0 +1,274 @@
+"""Batches of questions: committed before they are sent, filed question by question.
+
+What is out is asked by nobody else, and what was filed once is not filed again, so it does
+not matter who dies when, or whether two look after the same batch.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+
+from trading_assets.adapters.ledger.calls import begin_batch, end_batched
+from trading_assets.adapters.ledger.engine import LedgerPart, writing
+from trading_assets.adapters.ledger.schema import (
+    ANALYST_BATCH_ITEMS,
+    ANALYST_BATCHES,
+    ANALYST_OPINIONS,
+)
+from trading_assets.errors import InvalidInput
+from trading_assets.models.batch import (
+    Asked,
+    Batch,
+    BatchStatus,
+    Filing,
+    Item,
+    ItemStatus,
+    Unfinished,
+)
+from trading_assets.strategies.spec import Budget
+
+BATCHES, ITEMS = ANALYST_BATCHES.c, ANALYST_BATCH_ITEMS.c
+MOST_KEYS = 500
+
+
+class BatchBook(LedgerPart):
+    """Batches and what is in them, in SQLite or PostgreSQL."""
+
+    def begin(self, batch: Batch, asked: Sequence[Asked], budget: Budget) -> set[str]:
+        """Commit a batch that is about to be sent; the keys of the questions in it.
+
+        Questions that are out already, or were answered meanwhile, are not in it. If none
+        is left, there is no batch.
+
+        Args:
+            batch: As it begins; its questions and cost are counted here.
+            asked: A question may be there for several symbols.
+            budget: Of the strategy.
+
+        Raises:
+            BudgetSpent: If all of it together could cost too much; nothing is recorded.
+        """
+        with writing(self._engine) as connection:
+            begun = begin_batch(connection, asked, budget)
+            rows = [
+                _item_row(batch, it, begun[it.question.key])
+                for it in asked
+                if it.question.key in begun
+            ]
+            if rows:
+                costs = {row["question_key"]: row["estimated_usd"] for row in rows}
+                own = _batch_row(batch) | {
+                    "questions": len(begun),
+                    "estimated_usd": sum(costs.values()),
+                }
+                connection.execute(sa.insert(ANALYST_BATCHES), own)
+                connection.execute(sa.insert(ANALYST_BATCH_ITEMS), rows)
+        return set(begun)
+
+    def file(self, batch_id: str, filings: Sequence[Filing]) -> int:
+        """Record what became of questions; how many of them were still out."""
+        filed = 0
+        with writing(self._engine) as connection:
+            for told in filings:
+                own = sa.and_(
+                    ITEMS.batch_id == batch_id,
+                    ITEMS.custom_id == told.custom_id,
+                    ITEMS.status == ItemStatus.OUT.value,
+                )
+                call_id = connection.scalar(sa.select(ITEMS.call_id).where(own).limit(1))
+                if call_id is None:
+                    continue
+                end_batched(connection, call_id, told.settlement, told.ending)
+                values = {"status": told.status.value}
+                connection.execute(sa.update(ANALYST_BATCH_ITEMS).where(own), values)
+                filed += 1
+        return filed
+
+    def note(self, batch_id: str, **told: str | int) -> None:
+        """Record what else is known of a batch: any of its columns."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                sa.update(ANALYST_BATCHES).where(BATCHES.batch_id == batch_id), told
+            )
+
+    def forget(self, batch_id: str, why: str) -> None:
+        """Let its questions be asked again; what they could have cost stays set aside."""
+        with writing(self._engine) as connection:
+            connection.execute(
+                sa.update(ANALYST_BATCHES).where(BATCHES.batch_id == batch_id),
+                {"status": BatchStatus.FORGOTTEN.value, "why": why},
+            )
+            connection.execute(
+                sa.update(ANALYST_BATCH_ITEMS).where(
+                    ITEMS.batch_id == batch_id, ITEMS.status == ItemStatus.OUT.value
+                ),
+                {"status": ItemStatus.ABANDONED.value},
+            )
+
+    def batch(self, batch_id: str) -> Batch:
+        """One batch.
+
+        Raises:
+            InvalidInput: If there is none of this id.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                sa.select(ANALYST_BATCHES).where(BATCHES.batch_id == batch_id)
+            ).one_or_none()
+        if row is None:
+            raise InvalidInput(
+                f"batch {batch_id}: there is none; trading-assets batches list shows all"
+            )
+        return _batch(row)
+
+    def batches(self, strategy: str | None = None) -> list[Batch]:
+        """Every batch of a strategy, or of all, oldest first."""
+        query = sa.select(ANALYST_BATCHES).order_by(BATCHES.submitted_at, BATCHES.batch_id)
+        if strategy is not None:
+            query = query.where(BATCHES.strategy == strategy)
+        with self._engine.connect() as connection:
+            return [_batch(row) for row in connection.execute(query)]
+
+    def items(self, batch_id: str, status: ItemStatus | None = None) -> list[Item]:
+        """What is in a batch, or what of it is *status*."""
+        query = sa.select(ANALYST_BATCH_ITEMS).where(ITEMS.batch_id == batch_id)
+        if status is not None:
+            query = query.where(ITEMS.status == status.value)
+        with self._engine.connect() as connection:
+            return [_item(row) for row in connection.execute(query)]
+
+    def counts(self) -> dict[str, Counter[ItemStatus]]:
+        """How many questions of each batch have become what."""
+        count = sa.func.count(ITEMS.custom_id.distinct())
+        query = sa.select(ITEMS.batch_id, ITEMS.status, count).group_by(
+            ITEMS.batch_id, ITEMS.status
+        )
+        found: dict[str, Counter[ItemStatus]] = {}
+        with self._engine.connect() as connection:
+            for batch_id, status, number in connection.execute(query):
+                found.setdefault(batch_id, Counter())[ItemStatus(status)] = number
+        return found
+
+    def failures(self, question_keys: Sequence[str]) -> Counter[str]:
+        """How often each question has failed since somebody last gave it up."""
+        found = Counter[str]()
+        with self._engine.connect() as connection:
+            for at in range(0, len(question_keys), MOST_KEYS):
+                query = (
+                    sa.select(ITEMS.question_key, sa.func.count(ITEMS.batch_id.distinct()))
+                    .where(
+                        ITEMS.question_key.in_(question_keys[at : at + MOST_KEYS]),
+                        ITEMS.status == ItemStatus.FAILED.value,
+                    )
+                    .group_by(ITEMS.question_key)
+                )
+                found.update({row[0]: row[1] for row in connection.execute(query)})
+        return found
+
+    def abandon(self, question_keys: Sequence[str]) -> None:
+        """Ask no more by itself what has failed too often."""
+        with writing(self._engine) as connection:
+            for key in question_keys:
+                connection.execute(
+                    sa.update(ANALYST_BATCH_ITEMS).where(
+                        ITEMS.question_key == key,
+                        ITEMS.status == ItemStatus.FAILED.value,
+                    ),
+                    {"status": ItemStatus.ABANDONED.value},
+                )
+
+    def out(self, strategy: str) -> set[tuple[date, str]]:
+        """Sessions and symbols of which a question is out."""
+        query = (
+            sa.select(ITEMS.session, ITEMS.symbol)
+            .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
+            .where(BATCHES.strategy == strategy, ITEMS.status == ItemStatus.OUT.value)
+        )
+        with self._engine.connect() as connection:
+            return {(session, symbol) for session, symbol in connection.execute(query)}
+
+    def unfinished(self, strategy: str) -> list[Unfinished]:
+        """What was asked about and goes on: by the run that it belongs to.
+
+        What is out is waited for. What a person has cancelled or forgotten, and what was
+        given up, ends there.
+        """
+        places, kept = self._latest(strategy), self._kept(strategy)
+        out, found = self.out(strategy), dict[str, list[tuple[date, str]]]()
+        for place, (run_id, goes_on) in places.items():
+            if goes_on and place not in out and place not in kept:
+                found.setdefault(run_id, []).append(place)
+        return [Unfinished(run_id, sorted(its)) for run_id, its in found.items()]
+
+    def finished(self, strategy: str) -> dict[str, list[tuple[date, str]]]:
+        """Sessions and symbols with an opinion, of runs of which nothing is left to do."""
+        places, kept = self._latest(strategy), self._kept(strategy)
+        busy = {it.run_id for it in self.unfinished(strategy)}
+        out = self.out(strategy)
+        busy |= {run_id for place, (run_id, _) in places.items() if place in out}
+        found: dict[str, list[tuple[date, str]]] = {}
+        for place, (run_id, _) in places.items():
+            if run_id not in busy and place in kept:
+                found.setdefault(run_id, []).append(place)
+        return {run_id: sorted(its) for run_id, its in found.items()}
+
+    def _latest(self, strategy: str) -> dict[tuple[date, str], tuple[str, bool]]:
+        """The run that last asked about each place, and whether it goes on with it."""
+        query = (
+            sa.select(ITEMS.session, ITEMS.symbol, ITEMS.status, ANALYST_BATCHES)
+            .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
+            .where(BATCHES.strategy == strategy)
+            .order_by(BATCHES.submitted_at, BATCHES.batch_id)
+        )
+        found: dict[tuple[date, str], tuple[str, bool]] = {}
+        last: dict[tuple[date, str], str] = {}
+        with self._engine.connect() as connection:
+            for row in connection.execute(query):
+                place = (row.session, row.symbol)
+                is_ended = row.is_cancelled or row[2] == ItemStatus.ABANDONED.value
+                is_ended = is_ended or row.status == BatchStatus.FORGOTTEN.value
+                before = last.get(place) != row.batch_id or found[place][1]
+                found[place] = (row.run_id, before and not is_ended)
+                last[place] = row.batch_id
+        return found
+
+    def _kept(self, strategy: str) -> set[tuple[date, str]]:
+        own = ANALYST_OPINIONS.c
+        query = sa.select(own.session, own.symbol).where(own.strategy == strategy)
+        with self._engine.connect() as connection:
+            return {(session, symbol) for session, symbol in connection.execute(query)}
+
+
+def _batch_row(batch: Batch) -> dict[str, Any]:
+    return asdict(batch) | {"status": batch.status.value}
+
+
+def _item_row(batch: Batch, asked: Asked, call_id: str) -> dict[str, Any]:
+    return {
+        "batch_id": batch.batch_id,
+        "custom_id": asked.custom_id,
+        "symbol": asked.errand.symbol,
+        "session": asked.errand.session,
+        "question_key": asked.question.key,
+        "call_id": call_id,
+        "status": ItemStatus.OUT.value,
+        "estimated_usd": asked.attempt.estimated_usd,
+        "price_version": asked.attempt.price_version,
+    }
+
+
+def _batch(row: sa.Row[Any]) -> Batch:
+    own: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - its public name
+    own["status"] = BatchStatus(own["status"])
+    return Batch(**own)
+
+
+def _item(row: sa.Row[Any]) -> Item:
+    own: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - as above
+    own["status"] = ItemStatus(own["status"])
+    del own["batch_id"]
+    return Item(**own)
