@@ -297,7 +297,7 @@ class _Inquiry:
             if self.stopped_by is not None:
                 return
             try:
-                opinion = await self._asked(row, desk, gateway)
+                opinion = await self._asked(row, gateway)
             except QuestionIsOut as error:
                 self.waits_for = error
                 continue
@@ -307,7 +307,7 @@ class _Inquiry:
             await asyncio.to_thread(desk.opinions.keep, [opinion])
             self.found[row] = opinion.signal
 
-    async def _asked(self, row: int, desk: ModelDesk, gateway: ModelGateway) -> KeptOpinion:
+    async def _asked(self, row: int, gateway: ModelGateway) -> KeptOpinion:
         """Ask about one briefing, turn after turn, until there is a conclusion.
 
         Raises:
@@ -320,9 +320,7 @@ class _Inquiry:
         heard: dict[str, Answer] = {}
         while turns := consultation.due(briefing, heard):
             heard |= await self._answers(briefing, turns, heard, gateway)
-        before = [it.call_id for it in heard.values() if it.is_recorded]
-        cost = sum(it.cost_usd for it in heard.values())
-        cost += await asyncio.to_thread(desk.cost_usd, before)
+        cost = sum(it.recorded_cost_usd for it in heard.values())
         return self.reader.opinion(
             self.briefings.strategy, briefing, heard, cost, self.asking.run_id
         )

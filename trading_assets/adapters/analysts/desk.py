@@ -1,6 +1,5 @@
 """Who puts an analyst's questions to models, and remembers what came of them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -66,8 +65,3 @@ class ModelDesk:
         """Sessions and symbols of *strategy* from which an order went to a real broker."""
         intents = self.intents.of_strategy(strategy).values()
         return {(it.ticket.session, it.ticket.symbol) for it in intents}
-
-    def cost_usd(self, call_ids: Sequence[str]) -> float:
-        """What these calls cost when they were made."""
-        endings = [self.calls.call(call_id).ending for call_id in call_ids]
-        return sum(ending.cost_usd for ending in endings if ending is not None)

@@ -13,6 +13,9 @@ from trading_assets.errors import InvalidInput
 from trading_assets.models.question import Provider
 
 ID_LENGTH = 12
+SHORTEST_SECRET = 6
+"""Characters; a key with fewer is a word."""
+
 BASE_URLS = {
     Provider.ANTHROPIC: "https://api.anthropic.com",
     Provider.OPENAI: "https://api.openai.com/v1",
@@ -116,8 +119,12 @@ class KeyPool:
         self._refused.add(key.key_id)
 
     def scrubbed(self, body: bytes) -> bytes:
-        """*body* without any key in it; some servers repeat what they were sent."""
+        """*body* without any key in it; some servers repeat what they were sent.
+
+        What a server of one's own is given for a key, such as ``x``, is no secret, and
+        stands in every text.
+        """
         for key in self._keys:
-            if key.secret:
+            if len(key.secret) >= SHORTEST_SECRET:
                 body = body.replace(key.secret.encode(), f"<key {key.key_id}>".encode())
         return body

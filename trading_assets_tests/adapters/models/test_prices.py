@@ -117,3 +117,9 @@ def test_a_pool_uses_one_key_until_it_is_refused() -> None:
     pool.refuse(two)
     assert pool.current is None
     assert pool.scrubbed(b"you sent sk-two") == f"you sent <key {two.key_id}>".encode()
+
+
+def test_a_word_in_the_place_of_a_key_is_left_in_the_text() -> None:
+    pool = KeyPool((ApiKey("x"),))
+
+    assert pool.scrubbed(b'{"text": "exact"}') == b'{"text": "exact"}'
