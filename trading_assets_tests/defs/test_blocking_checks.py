@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from trading_assets.adapters.analysts.port import Opined
 from trading_assets.adapters.analysts.rules import RulesAnalyst
 from trading_assets.adapters.market_data.csv_files import CsvMarketData
 from trading_assets.adapters.market_data.port import MarketHistory
@@ -117,12 +118,12 @@ def test_a_stop_on_the_wrong_side_fails_the_view(
     """The book follows on a view that has succeeded, so there is none."""
     honest = RulesAnalyst.signals
 
-    def careless(self: RulesAnalyst, briefings: Any) -> pd.DataFrame:
-        rows = honest(self, briefings)
+    def careless(self: RulesAnalyst, briefings: Any, asking: Any) -> Opined:
+        rows = honest(self, briefings, asking).rows
         buys = rows["action"] == "BUY"
         rows.loc[buys, "entry"] = 40.0
         rows.loc[buys, "stop_loss"] = 41.0
-        return rows
+        return Opined(rows)
 
     monkeypatch.setattr(RulesAnalyst, "signals", careless)
     assert world.make_market().success
