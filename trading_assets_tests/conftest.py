@@ -1,12 +1,16 @@
 """How the property tests are run, whoever runs them.
 
 The short profile tries the same examples on every machine, so that a commit passes or
-fails for what is in it; the long one (``make test-long``) looks for new ones.
+fails for what is in it; the long one (``make test-long``) looks for new ones, and has the
+tests that are marked ``long``: of each a shorter one is in both.
 """
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 
 settings.register_profile(
     "short", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -14,6 +18,13 @@ settings.register_profile(
 settings.register_profile(
     "long", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile(
-    "long" if os.environ.get("TRADING_TEST_PROFILE") == "long" else "short"
-)
+settings.load_profile("long" if IS_LONG else "short")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave what is marked ``long`` out of the short profile."""
+    if IS_LONG:
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=left_out)

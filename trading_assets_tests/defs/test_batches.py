@@ -36,6 +36,7 @@ from trading_assets_tests.fake_models import FakeModels, Fate
 HAIKU, LUNA = "anthropic/claude-haiku-5-5", "openai/gpt-6-luna"
 BY_LUNA = READER.replace(HAIKU, LUNA)
 PROVIDERS = pytest.mark.parametrize("model", [HAIKU, LUNA])
+EACH = pytest.mark.parametrize("model", [HAIKU, pytest.param(LUNA, marks=pytest.mark.long)])
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ def test_what_is_out_is_asked_by_nobody_else(home: Path, models: FakeModels) -> 
     assert batch_id in str(told)
 
 
-@PROVIDERS
+@EACH
 def test_what_errored_or_expired_is_asked_again_and_not_without_end(
     home: Path, models: FakeModels, model: str
 ) -> None:
@@ -245,7 +246,7 @@ def test_lines_that_are_missing_are_looked_for_and_then_count_as_paid(
     assert lost[0].charged_usd == lost[0].estimated_usd > 0
 
 
-@PROVIDERS
+@EACH
 def test_a_batch_whose_answer_was_lost_is_found_and_not_sent_again(
     home: Path, models: FakeModels, model: str
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_batch_whose_answer_was_lost_is_found_and_not_sent_again(
     assert len(models.batches.kept) == 1
 
 
+@pytest.mark.long
 def test_whoever_dies_before_sending_has_sent_nothing_and_a_person_decides(
     home: Path, models: FakeModels
 ) -> None:
@@ -308,6 +310,7 @@ def test_whoever_dies_after_sending_has_not_sent_it_twice(
     assert len(rows(world, "analyst_attempts")) == 6
 
 
+@pytest.mark.long
 def test_whoever_dies_while_filing_has_lost_nothing(home: Path, models: FakeModels) -> None:
     world = world_of(home, models)
     with batch_work(world, models.url("anthropic")) as work:
@@ -354,7 +357,7 @@ def test_an_estimate_is_half_of_what_asking_alone_costs(
     assert models.batches.requests == []
 
 
-@PROVIDERS
+@EACH
 def test_a_batch_that_is_cancelled_keeps_what_was_answered_and_goes_no_further(
     home: Path, models: FakeModels, model: str
 ) -> None:

@@ -216,6 +216,7 @@ def test_two_processes_that_tell_the_same_session_at_once_leave_one(
     assert len(found(client, experiment)) == 3
 
 
+@pytest.mark.long
 @needs_server
 def test_a_server_that_never_ends_its_answer_is_given_up(
     gate: Gate, experiment: str
@@ -337,6 +338,7 @@ def test_runs_of_others_in_the_experiment_are_left_alone(
     assert client.get_run(theirs.info.run_id).info.lifecycle_stage == "active"
 
 
+@pytest.mark.long
 @needs_server
 def test_whenever_the_server_dies_the_next_telling_ends_with_one_whole_session(
     runs: "MlflowRuns", gate: Gate, client: "MlflowClient", experiment: str
@@ -366,6 +368,7 @@ def test_whenever_the_server_dies_the_next_telling_ends_with_one_whole_session(
     assert died >= 5
 
 
+@pytest.mark.long
 @needs_server
 def test_a_session_that_is_there_twice_is_kept_once(
     runs: "MlflowRuns", client: "MlflowClient", experiment: str
@@ -409,6 +412,7 @@ def test_a_curve_grows_by_what_is_new(
     assert curve_of(client, grown.run_id) == [(1, 100), (2, 101), (3, 99), (4, 102)]
 
 
+@pytest.mark.long
 @needs_server
 def test_a_curve_whose_past_has_changed_is_drawn_anew(
     runs: "MlflowRuns", client: "MlflowClient", experiment: str
@@ -421,6 +425,7 @@ def test_a_curve_whose_past_has_changed_is_drawn_anew(
     assert curve_of(client, anew.run_id) == [(1, 100), (2, 105), (3, 99)]
 
 
+@pytest.mark.long
 @needs_server
 def test_a_curve_of_years_takes_a_few_requests(
     runs: "MlflowRuns", client: "MlflowClient", gate: Gate, experiment: str
@@ -437,6 +442,7 @@ def test_a_curve_of_years_takes_a_few_requests(
     assert len(history) == 2500
 
 
+@pytest.mark.long
 @needs_server
 def test_whenever_the_server_dies_a_curve_has_each_point_once(
     runs: "MlflowRuns", gate: Gate, client: "MlflowClient", experiment: str
