@@ -108,7 +108,13 @@ def ours(market: Market, first: int = 0) -> Result:
             )
         ],
         columns=["symbol", "session", "action"],
-    ).assign(confidence_score=50.0, entry=np.nan, stop_loss=np.nan, take_profit=np.nan)
+    ).assign(
+        confidence_score=50.0,
+        entry=np.nan,
+        stop_loss=np.nan,
+        take_profit=np.nan,
+        reasoning="",
+    )
     actions = pd.DataFrame(
         [
             (symbol, pd.Timestamp(session), "split", ratio)
