@@ -14,6 +14,7 @@ import pytest
 
 from trading_assets.defs.jobs import view_job_name
 from trading_assets.models.tables import COVERAGE, SIGNALS
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import RUN_ENVIRONMENT, World, faults_of
 from trading_assets_tests.fake_models import FakeModels, Fault, Play
 
@@ -46,25 +47,16 @@ BUY = {
 def models() -> Iterator[FakeModels]:
     with FakeModels() as fake:
         fake.says = lambda _: json.dumps(BUY)
-        keys = {
-            "ANTHROPIC_API_KEY": "a-secret",
-            "ANTHROPIC_BASE_URL": fake.url("anthropic"),
-        }
-        with patch.dict(os.environ, keys):
+        with patch.dict(os.environ, {"ANTHROPIC_API_KEY": "a-secret"}):
             yield fake
 
 
-def made(home: Path, models: FakeModels, strategy: str = READER) -> World:
-    """A market of which everything is made but what models think of it."""
-    world = World.made(home, strategies=[strategy])
-    world.models_at = models.url("anthropic")
-    assert world.make_market().success
-    return world
-
-
 @pytest.fixture
-def world(tmp_path: Path, models: FakeModels) -> World:
-    return made(tmp_path / "world", models)
+def world(tmp_path: Path, models: FakeModels, shelf: Shelf) -> World:
+    """A market of which everything is made but what models think of it."""
+    world = shelf.take(tmp_path / "world", Made.MARKET, [READER])
+    world.models_at = models.url("anthropic")
+    return world
 
 
 def signals(world: World) -> pd.DataFrame:
@@ -155,11 +147,11 @@ def test_who_asks_anew_is_answered_anew(world: World, models: FakeModels) -> Non
 
 
 def test_a_budget_stops_it_and_what_is_finished_stays(
-    tmp_path: Path, models: FakeModels
+    world: World, models: FakeModels
 ) -> None:
     # Three questions at once could cost a cent together; a few come out cheaper.
     limited = "max_tokens: 1000, concurrency: 1, budget: {run_usd: 0.01}"
-    world = made(tmp_path / "small", models, READER.replace("max_tokens: 1000", limited))
+    world.write_strategy(READER.replace("max_tokens: 1000", limited), "s0.yaml")
     days = world.lane_sessions
 
     result = opinions_of(world, days[0], days[-1])
