@@ -125,9 +125,11 @@ def _set_of(strategy: str) -> "Prompts":
 
 def _users(name: str) -> Iterator[str]:
     """Kinds of analyst that use the prompt *name*."""
-    from trading_assets.core.prompts import COMMON, DEBATE, LLM, REPAIR  # noqa: PLC0415 - as above
+    from trading_assets.core.prompts import AUTOGEN, COMMON, DEBATE, LLM, QUOTES, REPAIR  # noqa: PLC0415 - as above
 
     if name in {*COMMON, *LLM, REPAIR}:
         yield "llm"
-    if name not in LLM:
+    if name not in {*LLM, *AUTOGEN}:
         yield "panel with debate" if name in DEBATE else "panel"
+    if name in {*COMMON, *AUTOGEN, QUOTES, REPAIR}:
+        yield "autogen"

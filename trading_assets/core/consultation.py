@@ -42,10 +42,11 @@ from trading_assets.core.reply import (
 from trading_assets.models.question import Answer, Errand, Image, Outcome, Question
 from trading_assets.models.signal import Action
 from trading_assets.strategies.spec import (
+    AsksModels,
+    AutogenAnalyst,
     Charts,
     LlmAnalyst,
     ModelAnalyst,
-    PanelAnalyst,
     fingerprint,
 )
 
@@ -67,6 +68,7 @@ BESIDE_THE_OPINION = frozenset(
 class Role(StrEnum):
     """What a turn is for."""
 
+    TECHNICAL = "technical"
     DAILY = "daily"
     WEEKLY = "weekly"
     CONSOLIDATION = "consolidation"
@@ -78,6 +80,13 @@ class Role(StrEnum):
 
 READERS = (Role.DAILY, Role.WEEKLY)
 DEBATE = (Role.BULL, Role.BEAR)
+
+AGENTS: Mapping[Role, str] = {
+    Role.TECHNICAL: "autogen_technical",
+    Role.RISK: "autogen_risk",
+    Role.DECISION: "autogen_executor",
+}
+"""Roles of AutoGen's agents in the order in which they speak, and their prompts."""
 
 type Plan = Mapping[Role, tuple[Role, ...]]
 """Roles in the order of their turns, and whose turns each is told of."""
@@ -168,7 +177,7 @@ class Consultation:
         prompts: As `prompts_of` gives them for *analyst*.
     """
 
-    analyst: LlmAnalyst | PanelAnalyst
+    analyst: AsksModels
     prompts: Prompts
 
     @cached_property
@@ -176,6 +185,9 @@ class Consultation:
         """Whose turns there are."""
         if isinstance(self.analyst, LlmAnalyst):
             return {Role.DECISION: ()}
+        if isinstance(self.analyst, AutogenAnalyst):
+            spoken = tuple(AGENTS)
+            return {role: spoken[:at] for at, role in enumerate(spoken)}
         debate = DEBATE if self.analyst.debate else ()
         found = (*READERS, Role.CONSOLIDATION)
         return {
@@ -367,10 +379,18 @@ class _Asked:
             _told(role, parent)
             for role, parent in zip(self.told_of, self.parents, strict=True)
         ]
-        is_llm = isinstance(self.consultation.analyst, LlmAnalyst)
-        name = "llm" if is_llm else self.role.value
         context = _context(self.briefing) | {"earlier": earlier}
-        return self.consultation.prompts.render(name, context)
+        return self.consultation.prompts.render(self._prompt, context)
+
+    @property
+    def _prompt(self) -> str:
+        match self.consultation.analyst:
+            case LlmAnalyst():
+                return "llm"
+            case AutogenAnalyst():
+                return AGENTS[self.role]
+            case _:
+                return self.role.value
 
     def _repair(self, answer: Answer, faults: tuple[str, ...]) -> str:
         said = printable(answer.text).strip()

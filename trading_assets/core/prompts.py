@@ -35,7 +35,12 @@ from trading_assets.core.reply import (
 )
 from trading_assets.errors import InvalidPrompt
 from trading_assets.strategies.faults import did_you_mean
-from trading_assets.strategies.spec import ModelAnalyst, PanelAnalyst, Sight
+from trading_assets.strategies.spec import (
+    AutogenAnalyst,
+    ModelAnalyst,
+    PanelAnalyst,
+    Sight,
+)
 
 PACKAGED = Path(__file__).parents[1] / "prompts"
 """The folder of the prompts that come with the package."""
@@ -45,9 +50,11 @@ COMMON = ("system", "briefing")
 LLM = ("llm",)
 READERS = ("daily", "weekly")
 DEBATE = ("bull", "bear")
-PANEL = (*READERS, "consolidation", *DEBATE, "risk", "decision", "earlier")
+QUOTES = "earlier"
+PANEL = (*READERS, "consolidation", *DEBATE, "risk", "decision", QUOTES)
+AUTOGEN = ("autogen_technical", "autogen_risk", "autogen_executor")
 REPAIR = "repair"
-NAMES = (*COMMON, *LLM, *PANEL, REPAIR)
+NAMES = (*COMMON, *LLM, *PANEL, *AUTOGEN, REPAIR)
 
 HORIZON_SESSIONS = (5, 20)
 """How far ahead an opinion is meant to look, sessions."""
@@ -227,6 +234,8 @@ def prompts_of(analyst: ModelAnalyst, folder: Path) -> Prompts:
 
 def names_for(analyst: ModelAnalyst) -> tuple[str, ...]:
     """Names of the prompts that *analyst* uses."""
+    if isinstance(analyst, AutogenAnalyst):
+        return (*COMMON, *AUTOGEN, QUOTES, REPAIR)
     if not isinstance(analyst, PanelAnalyst):
         return (*COMMON, *LLM, REPAIR)
     left_out = () if analyst.debate else DEBATE
@@ -291,7 +300,7 @@ def _example(name: str, analyst: ModelAnalyst) -> dict[str, Any]:
     }
     if not analyst.blind:
         shown["session"] = "2024-05-15"
-    if name not in {*COMMON, *LLM, *READERS}:
+    if name not in {*COMMON, *LLM, *READERS, AUTOGEN[0]}:
         shown["earlier"] = [EXAMPLE_TURN, {"role": "weekly", **NOT_AVAILABLE}]
     if name == REPAIR:
         shown |= {"task": "…", "reply": "…", "faults": ["symbol must be …"]}

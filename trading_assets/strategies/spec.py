@@ -115,7 +115,7 @@ class ModelAnalyst(Value):
     """What all analysts that ask a model have in common.
 
     Attributes:
-        kind: ``llm`` or ``panel``.
+        kind: ``llm``, ``panel`` or ``autogen``.
         model: Who is asked, ``provider/model``: ``anthropic/…``, ``openai/…``, or
             ``compatible/…`` for a server that speaks Chat Completions.
         fallback: Who is asked instead, in this order, when nobody answers there.
@@ -195,7 +195,18 @@ class PanelAnalyst(ModelAnalyst):
     debate: Flag = False
 
 
-Analyst = Annotated[RulesAnalyst | LlmAnalyst | PanelAnalyst, Field(discriminator="kind")]
+class AutogenAnalyst(ModelAnalyst):
+    """Three agents of Microsoft AutoGen that talk in turn; needs the extra ``agents``."""
+
+    kind: Literal["autogen"]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen
+
+
+AsksModels = LlmAnalyst | PanelAnalyst | AutogenAnalyst
+"""Any analyst that asks a model."""
+
+Analyst = Annotated[
+    RulesAnalyst | LlmAnalyst | PanelAnalyst | AutogenAnalyst, Field(discriminator="kind")
+]
 
 
 class Charts(Value):
