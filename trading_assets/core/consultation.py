@@ -69,6 +69,8 @@ class Role(StrEnum):
     """What a turn is for."""
 
     TECHNICAL = "technical"
+    FUNDAMENTAL = "fundamental"
+    SENTIMENT = "sentiment"
     DAILY = "daily"
     WEEKLY = "weekly"
     CONSOLIDATION = "consolidation"
@@ -83,6 +85,8 @@ DEBATE = (Role.BULL, Role.BEAR)
 
 AGENTS: Mapping[Role, str] = {
     Role.TECHNICAL: "autogen_technical",
+    Role.FUNDAMENTAL: "autogen_fundamental",
+    Role.SENTIMENT: "autogen_sentiment",
     Role.RISK: "autogen_risk",
     Role.DECISION: "autogen_executor",
 }
@@ -186,7 +190,7 @@ class Consultation:
         if isinstance(self.analyst, LlmAnalyst):
             return {Role.DECISION: ()}
         if isinstance(self.analyst, AutogenAnalyst):
-            spoken = tuple(AGENTS)
+            spoken = tuple(_agents(self.analyst))
             return {role: spoken[:at] for at, role in enumerate(spoken)}
         debate = DEBATE if self.analyst.debate else ()
         found = (*READERS, Role.CONSOLIDATION)
@@ -379,7 +383,12 @@ class _Asked:
             _told(role, parent)
             for role, parent in zip(self.told_of, self.parents, strict=True)
         ]
-        context = _context(self.briefing) | {"earlier": earlier}
+        tools = [
+            {"name": each.tool, "text": each.text}
+            for each in self.briefing.findings
+            if each.role == self.role
+        ]
+        context = _context(self.briefing) | {"earlier": earlier, "tools": tools}
         return self.consultation.prompts.render(self._prompt, context)
 
     @property
@@ -398,6 +407,12 @@ class _Asked:
             said = f"{said[:LONGEST_QUOTE]} …"
         told = {"task": self._task(), "reply": said, "faults": list(faults)}
         return self.consultation.prompts.render("repair", _context(self.briefing) | told)
+
+
+def _agents(analyst: AutogenAnalyst) -> Iterator[Role]:
+    """Roles of its agents; without tools nobody has fundamentals or sentiment to tell."""
+    tools = {Role.FUNDAMENTAL: analyst.fundamental, Role.SENTIMENT: analyst.sentiment}
+    return (role for role in AGENTS if tools.get(role, True))
 
 
 def analyst_hash(analyst: ModelAnalyst, charts: Charts, prompts: Prompts) -> str:
@@ -423,6 +438,7 @@ def _context(briefing: Briefing) -> dict[str, Any]:
         "weekly_bars": len(briefing.weekly.close),
         "table_bars": briefing.table_bars,
         "earlier": [],
+        "tools": [],
     }
     return told if briefing.is_blind else told | {"session": str(briefing.session)}
 

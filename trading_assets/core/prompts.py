@@ -52,7 +52,8 @@ READERS = ("daily", "weekly")
 DEBATE = ("bull", "bear")
 QUOTES = "earlier"
 PANEL = (*READERS, "consolidation", *DEBATE, "risk", "decision", QUOTES)
-AUTOGEN = ("autogen_technical", "autogen_risk", "autogen_executor")
+WITH_TOOLS = ("autogen_fundamental", "autogen_sentiment")
+AUTOGEN = ("autogen_technical", *WITH_TOOLS, "autogen_risk", "autogen_executor")
 REPAIR = "repair"
 NAMES = (*COMMON, *LLM, *PANEL, *AUTOGEN, REPAIR)
 
@@ -74,6 +75,7 @@ VARIABLES: Mapping[str, str] = {
     "horizon_to": "longest horizon, sessions",
     "limits": "rules: `entry_percent`, `stop_atr_from`, `stop_atr_to`, `target_percent`",
     "earlier": "turns before this one: `role`, `is_available`, and `reason` or the reply",
+    "tools": "for agents that have some: `name` of each, and `text`, what it says",
     "task": "in `repair`: what was asked",
     "reply": "in `repair`: what was said",
     "faults": "in `repair`: sentences about what is wrong with it",
@@ -235,7 +237,10 @@ def prompts_of(analyst: ModelAnalyst, folder: Path) -> Prompts:
 def names_for(analyst: ModelAnalyst) -> tuple[str, ...]:
     """Names of the prompts that *analyst* uses."""
     if isinstance(analyst, AutogenAnalyst):
-        return (*COMMON, *AUTOGEN, QUOTES, REPAIR)
+        asks = {"fundamental": analyst.fundamental, "sentiment": analyst.sentiment}
+        absent = {f"autogen_{role}" for role, tools in asks.items() if not tools}
+        own = (name for name in AUTOGEN if name not in absent)
+        return (*COMMON, *own, QUOTES, REPAIR)
     if not isinstance(analyst, PanelAnalyst):
         return (*COMMON, *LLM, REPAIR)
     left_out = () if analyst.debate else DEBATE
@@ -296,6 +301,7 @@ def _example(name: str, analyst: ModelAnalyst) -> dict[str, Any]:
         "weekly_bars": 52,
         "table_bars": analyst.table_bars,
         "earlier": [],
+        "tools": [{"name": "…", "text": "…"}] if name in WITH_TOOLS else [],
         **ALWAYS,
     }
     if not analyst.blind:

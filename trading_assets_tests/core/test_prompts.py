@@ -9,6 +9,7 @@ from trading_assets.core.prompts import (
     NAMES,
     PACKAGED,
     VARIABLES,
+    WITH_TOOLS,
     Prompts,
     names_for,
     prompts_of,
@@ -23,6 +24,13 @@ ANALYSTS = [
     for blind in (True, False)
     for sees in (["charts", "table"], ["charts"], ["table"])
 ]
+TOOLS: dict[str, Any] = {
+    "blind": False,
+    "module": "tools.py",
+    "fundamental": ["earnings"],
+    "sentiment": ["news"],
+}
+ANALYSTS.append(autogen_analyst(**TOOLS))
 BLIND_CONTEXT: dict[str, Any] = {"symbol": "STOCK", "blind": True}
 
 
@@ -58,7 +66,8 @@ def test_each_kind_uses_its_own() -> None:
     assert set(names_for(panel_analyst())) == set(NAMES) - {"llm", "bull", "bear", *AUTOGEN}
     assert set(names_for(panel_analyst(debate=True))) == set(NAMES) - {"llm", *AUTOGEN}
     common = {"system", "briefing", "earlier", "repair"}
-    assert set(names_for(autogen_analyst())) == common | set(AUTOGEN)
+    assert set(names_for(autogen_analyst())) == common | set(AUTOGEN) - set(WITH_TOOLS)
+    assert set(names_for(autogen_analyst(**TOOLS))) == common | set(AUTOGEN)
 
 
 def test_nothing_in_the_package_asks_a_blind_model_for_a_date_or_a_company() -> None:

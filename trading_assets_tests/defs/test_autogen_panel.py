@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from unittest.mock import patch
@@ -14,6 +15,7 @@ from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.defs.batches import batch_reader
 from trading_assets.errors import InvalidInput
+from trading_assets.models.call import RecordedCall
 from trading_assets.strategies.loading import load_strategy
 from trading_assets_tests.defs.test_model_signals import (
     BUY,
@@ -39,13 +41,24 @@ def world(tmp_path: Path, models: FakeModels) -> World:
     return made(tmp_path / "world", models, AGENTS)
 
 
+NO_TRADE = {"action": "HOLD", "entry": None, "stop_loss": None, "take_profit": None}
+
+
+def symbol_in(text: str) -> str:
+    """What a question calls the instrument."""
+    found = re.search(r'symbol \("(\w+)"\)', text)
+    assert found
+    return found[1]
+
+
+def calls_of(world: World, day: date, symbol: str) -> list[RecordedCall]:
+    with closing(CallBook.open(world.settings.ledger)) as book:
+        return [book.call(it) for it in book.call_ids("reader", day, symbol)]
+
+
 def conversation(world: World, day: date, symbol: str) -> list[tuple[str, list[str]]]:
     """Each call's role, and the roles of its parents."""
-    book = CallBook.open(world.settings.ledger)
-    try:
-        calls = [book.call(it) for it in book.call_ids("reader", day, symbol)]
-    finally:
-        book.close()
+    calls = calls_of(world, day, symbol)
     roles = {call.call_id: call.role for call in calls}
     return [(call.role, [roles[it] for it in call.parents]) for call in calls]
 
@@ -161,6 +174,96 @@ def test_a_budget_stops_the_conversation_and_what_is_finished_stays(
     assert 0 < len(rows) < 3 * len(days)
     assert 3 * len(rows) <= len(models.requests) < 3 * len(rows) + 3
     assert f"{len(rows)} partitions are made" in faults_of(result)
+
+
+TOOLS = """
+def earnings(symbol, session):
+    return f"{symbol} earned 7 cents up to {session}"
+
+def news(symbol, session):
+    return f"nothing new of {symbol}"
+
+def nothing(symbol, session):
+    return None if symbol == "CCC" else "nothing"
+"""
+WITH_TOOLS = AGENTS.replace(
+    "sees: [table]",
+    "sees: [table], blind: false, module: tools.py, fundamental: [earnings], "
+    "sentiment: [news]",
+)
+
+
+def with_tools(home: Path, models: FakeModels, strategy: str = WITH_TOOLS) -> World:
+    world = World.made(home / "world", strategies=[strategy])
+    (world.home / "strategies" / "tools.py").write_text(TOOLS)
+    world.models_at = models.url("anthropic")
+    assert world.make_market().success
+    return world
+
+
+def test_what_tools_say_is_told_to_their_agent_and_lies_in_the_ledger(
+    tmp_path: Path, models: FakeModels
+) -> None:
+    world = with_tools(tmp_path, models)
+    day = world.lane_sessions[0]
+    models.says = lambda asked: json.dumps(
+        BUY | {"symbol": symbol_in(asked.text)} | NO_TRADE
+    )
+
+    assert opinions_of(world, day, day).success
+
+    calls = calls_of(world, day, "AAA")
+    told = {call.role: call.task for call in calls}
+    assert list(told) == ["technical", "fundamental", "sentiment", "risk", "decision"]
+    assert f"AAA earned 7 cents up to {day}" in told["fundamental"]
+    assert "nothing new of AAA" in told["sentiment"]
+    assert [role for role, text in told.items() if "cents" in text] == ["fundamental"]
+
+
+def test_a_tool_that_gives_no_text_stops_the_run_by_its_name(
+    tmp_path: Path, models: FakeModels
+) -> None:
+    broken = WITH_TOOLS.replace("[earnings]", "[nothing]")
+    world = with_tools(tmp_path, models, broken)
+    day = world.lane_sessions[0]
+
+    result = opinions_of(world, day, day)
+
+    assert not result.success
+    assert "the tool nothing of CCC" in faults_of(result)
+    assert set(signals(world)["symbol"]) == {"AAA", "BBB"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("blind: false, ", ""), "set blind to false"),
+        (("module: tools.py, ", ""), "need module"),
+        (("[earnings]", "[earning]"), "has no function earning for fundamental"),
+        (("[earnings]", "[news]"), "name each function once"),
+    ],
+)
+def test_tools_that_can_not_be_used_are_refused(
+    change: tuple[str, str], expected: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "reader.yaml"
+    path.write_text(WITH_TOOLS.replace(*change))
+    (tmp_path / "tools.py").write_text(TOOLS)
+
+    with pytest.raises(InvalidInput, match=expected):
+        analyst_of(load_strategy(path))
+
+
+def test_other_tools_are_another_analyst(tmp_path: Path) -> None:
+    path = tmp_path / "reader.yaml"
+    path.write_text(WITH_TOOLS)
+    versions: set[str] = set()
+
+    for text in (TOOLS, TOOLS.replace("7", "8")):
+        (tmp_path / "tools.py").write_text(text)
+        versions.add(analyst_of(load_strategy(path)).version_hash)
+
+    assert len(versions) == 2
 
 
 def test_batches_are_refused_by_name(world: World) -> None:

@@ -2,7 +2,7 @@
 
 from trading_assets.adapters.analysts.port import Analyst
 from trading_assets.adapters.analysts.rules import rules_analyst_of
-from trading_assets.errors import InvalidPrompt
+from trading_assets.errors import InvalidPrompt, InvalidStrategy
 from trading_assets.strategies.faults import Fault
 from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import AutogenAnalyst, RulesAnalyst
@@ -40,4 +40,7 @@ def _autogen_panel(strategy: LoadedStrategy, asked: AutogenAnalyst) -> Analyst:
             "pip install 'trading-assets[agents]'"
         )
         raise strategy.refusal([Fault(("analyst", "kind"), message)]) from error
-    return AutogenPanel.of(strategy, asked)
+    try:
+        return AutogenPanel.of(strategy, asked)
+    except InvalidStrategy as error:
+        raise strategy.refusal([Fault(("analyst", "module"), str(error))]) from error
