@@ -46,6 +46,7 @@ from trading_assets.models.tables import BARS, TABLES
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.loading import load_strategy
 from trading_assets.strategies.spec import (
+    AutogenAnalyst,
     Budget,
     Charts,
     CommissionPlan,
@@ -123,6 +124,7 @@ SECTIONS: Mapping[str, type[Value]] = {
     "rules": RulesAnalyst,
     "llm": LlmAnalyst,
     "panel": PanelAnalyst,
+    "autogen": AutogenAnalyst,
     "budget": Budget,
     "charts": Charts,
     "fixed_shares": FixedShares,
@@ -133,7 +135,7 @@ SECTIONS: Mapping[str, type[Value]] = {
     "execution": Execution,
     "costs": Costs,
 }
-LIKE: Mapping[str, type[Value]] = {"panel": LlmAnalyst}
+LIKE: Mapping[str, type[Value]] = {"panel": LlmAnalyst, "autogen": LlmAnalyst}
 """Sections whose other keys are described in another."""
 
 STRATEGY_FILE = "docs/strategy-file.md"

@@ -125,9 +125,20 @@ def _set_of(strategy: str) -> "Prompts":
 
 def _users(name: str) -> Iterator[str]:
     """Kinds of analyst that use the prompt *name*."""
-    from trading_assets.core.prompts import COMMON, DEBATE, LLM, REPAIR  # noqa: PLC0415 - as above
+    from trading_assets.core.prompts import (  # noqa: PLC0415 - as above
+        AUTOGEN,
+        COMMON,
+        DEBATE,
+        LLM,
+        QUOTES,
+        REPAIR,
+        WITH_TOOLS,
+    )
 
     if name in {*COMMON, *LLM, REPAIR}:
         yield "llm"
-    if name not in LLM:
+    if name not in {*LLM, *AUTOGEN}:
         yield "panel with debate" if name in DEBATE else "panel"
+    if name in {*COMMON, *AUTOGEN, QUOTES, REPAIR}:
+        tools = f" with {name.removeprefix('autogen_')}" if name in WITH_TOOLS else ""
+        yield f"autogen{tools}"

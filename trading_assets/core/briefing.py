@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,6 +42,14 @@ ATR = "atr_14"
 """Always in the table: stops are judged by it."""
 
 
+class Finding(NamedTuple):
+    """What a tool of one of the analysts' roles says of the symbol at the session."""
+
+    role: str
+    tool: str
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Briefing:
     """What is known of one symbol at one session's close, in the words for a model.
@@ -53,6 +62,7 @@ class Briefing:
         sees: What is shown of it.
         table_bars: How many of the last daily bars are in the table.
         drawn: Names of the indicators on the charts; the pictures have `ATR` as well.
+        findings: Of tools, each told to one role only; never in a blind briefing.
     """
 
     symbol: str
@@ -64,6 +74,7 @@ class Briefing:
     drawn: tuple[str, ...]
     daily: Picture
     weekly: Picture
+    findings: tuple[Finding, ...] = ()
 
     @property
     def charts_shown(self) -> bool:
@@ -126,6 +137,7 @@ class Briefing:
             self.table,
             self._drawn(self.daily).content_hash,
             self._drawn(self.weekly).content_hash,
+            *self.findings,
         )
         return hashlib.sha256("|".join(map(str, told)).encode()).hexdigest()
 

@@ -42,10 +42,11 @@ from trading_assets.core.reply import (
 from trading_assets.models.question import Answer, Errand, Image, Outcome, Question
 from trading_assets.models.signal import Action
 from trading_assets.strategies.spec import (
+    AsksModels,
+    AutogenAnalyst,
     Charts,
     LlmAnalyst,
     ModelAnalyst,
-    PanelAnalyst,
     fingerprint,
 )
 
@@ -67,6 +68,9 @@ BESIDE_THE_OPINION = frozenset(
 class Role(StrEnum):
     """What a turn is for."""
 
+    TECHNICAL = "technical"
+    FUNDAMENTAL = "fundamental"
+    SENTIMENT = "sentiment"
     DAILY = "daily"
     WEEKLY = "weekly"
     CONSOLIDATION = "consolidation"
@@ -78,6 +82,15 @@ class Role(StrEnum):
 
 READERS = (Role.DAILY, Role.WEEKLY)
 DEBATE = (Role.BULL, Role.BEAR)
+
+AGENTS: Mapping[Role, str] = {
+    Role.TECHNICAL: "autogen_technical",
+    Role.FUNDAMENTAL: "autogen_fundamental",
+    Role.SENTIMENT: "autogen_sentiment",
+    Role.RISK: "autogen_risk",
+    Role.DECISION: "autogen_executor",
+}
+"""Roles of AutoGen's agents in the order in which they speak, and their prompts."""
 
 type Plan = Mapping[Role, tuple[Role, ...]]
 """Roles in the order of their turns, and whose turns each is told of."""
@@ -168,7 +181,7 @@ class Consultation:
         prompts: As `prompts_of` gives them for *analyst*.
     """
 
-    analyst: LlmAnalyst | PanelAnalyst
+    analyst: AsksModels
     prompts: Prompts
 
     @cached_property
@@ -176,6 +189,9 @@ class Consultation:
         """Whose turns there are."""
         if isinstance(self.analyst, LlmAnalyst):
             return {Role.DECISION: ()}
+        if isinstance(self.analyst, AutogenAnalyst):
+            spoken = tuple(_agents(self.analyst))
+            return {role: spoken[:at] for at, role in enumerate(spoken)}
         debate = DEBATE if self.analyst.debate else ()
         found = (*READERS, Role.CONSOLIDATION)
         return {
@@ -367,10 +383,23 @@ class _Asked:
             _told(role, parent)
             for role, parent in zip(self.told_of, self.parents, strict=True)
         ]
-        is_llm = isinstance(self.consultation.analyst, LlmAnalyst)
-        name = "llm" if is_llm else self.role.value
-        context = _context(self.briefing) | {"earlier": earlier}
-        return self.consultation.prompts.render(name, context)
+        tools = [
+            {"name": each.tool, "text": each.text}
+            for each in self.briefing.findings
+            if each.role == self.role
+        ]
+        context = _context(self.briefing) | {"earlier": earlier, "tools": tools}
+        return self.consultation.prompts.render(self._prompt, context)
+
+    @property
+    def _prompt(self) -> str:
+        match self.consultation.analyst:
+            case LlmAnalyst():
+                return "llm"
+            case AutogenAnalyst():
+                return AGENTS[self.role]
+            case _:
+                return self.role.value
 
     def _repair(self, answer: Answer, faults: tuple[str, ...]) -> str:
         said = printable(answer.text).strip()
@@ -378,6 +407,12 @@ class _Asked:
             said = f"{said[:LONGEST_QUOTE]} …"
         told = {"task": self._task(), "reply": said, "faults": list(faults)}
         return self.consultation.prompts.render("repair", _context(self.briefing) | told)
+
+
+def _agents(analyst: AutogenAnalyst) -> Iterator[Role]:
+    """Roles of its agents; without tools nobody has fundamentals or sentiment to tell."""
+    tools = {Role.FUNDAMENTAL: analyst.fundamental, Role.SENTIMENT: analyst.sentiment}
+    return (role for role in AGENTS if tools.get(role, True))
 
 
 def analyst_hash(analyst: ModelAnalyst, charts: Charts, prompts: Prompts) -> str:
@@ -403,6 +438,7 @@ def _context(briefing: Briefing) -> dict[str, Any]:
         "weekly_bars": len(briefing.weekly.close),
         "table_bars": briefing.table_bars,
         "earlier": [],
+        "tools": [],
     }
     return told if briefing.is_blind else told | {"session": str(briefing.session)}
 

@@ -35,7 +35,12 @@ from trading_assets.core.reply import (
 )
 from trading_assets.errors import InvalidPrompt
 from trading_assets.strategies.faults import did_you_mean
-from trading_assets.strategies.spec import ModelAnalyst, PanelAnalyst, Sight
+from trading_assets.strategies.spec import (
+    AutogenAnalyst,
+    ModelAnalyst,
+    PanelAnalyst,
+    Sight,
+)
 
 PACKAGED = Path(__file__).parents[1] / "prompts"
 """The folder of the prompts that come with the package."""
@@ -45,9 +50,12 @@ COMMON = ("system", "briefing")
 LLM = ("llm",)
 READERS = ("daily", "weekly")
 DEBATE = ("bull", "bear")
-PANEL = (*READERS, "consolidation", *DEBATE, "risk", "decision", "earlier")
+QUOTES = "earlier"
+PANEL = (*READERS, "consolidation", *DEBATE, "risk", "decision", QUOTES)
+WITH_TOOLS = ("autogen_fundamental", "autogen_sentiment")
+AUTOGEN = ("autogen_technical", *WITH_TOOLS, "autogen_risk", "autogen_executor")
 REPAIR = "repair"
-NAMES = (*COMMON, *LLM, *PANEL, REPAIR)
+NAMES = (*COMMON, *LLM, *PANEL, *AUTOGEN, REPAIR)
 
 HORIZON_SESSIONS = (5, 20)
 """How far ahead an opinion is meant to look, sessions."""
@@ -67,6 +75,7 @@ VARIABLES: Mapping[str, str] = {
     "horizon_to": "longest horizon, sessions",
     "limits": "rules: `entry_percent`, `stop_atr_from`, `stop_atr_to`, `target_percent`",
     "earlier": "turns before this one: `role`, `is_available`, and `reason` or the reply",
+    "tools": "for agents that have some: `name` of each, and `text`, what it says",
     "task": "in `repair`: what was asked",
     "reply": "in `repair`: what was said",
     "faults": "in `repair`: sentences about what is wrong with it",
@@ -227,6 +236,11 @@ def prompts_of(analyst: ModelAnalyst, folder: Path) -> Prompts:
 
 def names_for(analyst: ModelAnalyst) -> tuple[str, ...]:
     """Names of the prompts that *analyst* uses."""
+    if isinstance(analyst, AutogenAnalyst):
+        asks = {"fundamental": analyst.fundamental, "sentiment": analyst.sentiment}
+        absent = {f"autogen_{role}" for role, tools in asks.items() if not tools}
+        own = (name for name in AUTOGEN if name not in absent)
+        return (*COMMON, *own, QUOTES, REPAIR)
     if not isinstance(analyst, PanelAnalyst):
         return (*COMMON, *LLM, REPAIR)
     left_out = () if analyst.debate else DEBATE
@@ -287,11 +301,12 @@ def _example(name: str, analyst: ModelAnalyst) -> dict[str, Any]:
         "weekly_bars": 52,
         "table_bars": analyst.table_bars,
         "earlier": [],
+        "tools": [{"name": "…", "text": "…"}] if name in WITH_TOOLS else [],
         **ALWAYS,
     }
     if not analyst.blind:
         shown["session"] = "2024-05-15"
-    if name not in {*COMMON, *LLM, *READERS}:
+    if name not in {*COMMON, *LLM, *READERS, AUTOGEN[0]}:
         shown["earlier"] = [EXAMPLE_TURN, {"role": "weekly", **NOT_AVAILABLE}]
     if name == REPAIR:
         shown |= {"task": "…", "reply": "…", "faults": ["symbol must be …"]}

@@ -60,7 +60,7 @@ def rules_of(module: str | None = None, base: Path | None = None) -> Mapping[str
     Raises:
         InvalidStrategy: As `registered`, or if two rules of a module have one name.
     """
-    loaded = _module(module, base)
+    loaded = module_of(module, base)
     known: dict[str, Rule] = {}
     for found in vars(loaded).values():
         if isinstance(found, Rule) and known.setdefault(found.name, found) is not found:
@@ -68,7 +68,12 @@ def rules_of(module: str | None = None, base: Path | None = None) -> Mapping[str
     return known
 
 
-def _module(name: str | None, base: Path | None) -> ModuleType:
+def module_of(name: str | None, base: Path | None) -> ModuleType:
+    """The module *name*; the arguments are those of `registered`.
+
+    Raises:
+        InvalidStrategy: If it can't be imported.
+    """
     if name is None:
         return importlib.import_module(PACKAGED_RULES)
     if name.endswith(".py"):

@@ -22,6 +22,7 @@ from trading_assets.defs.signals import briefings_of
 from trading_assets.errors import BudgetSpent, InvalidInput, ModelUnavailable
 from trading_assets.models.batch import OPEN, Batch
 from trading_assets.models.question import Provider
+from trading_assets.strategies.spec import AutogenAnalyst
 
 BATCHES = "batches"
 POLL_SECONDS = 60
@@ -186,6 +187,11 @@ def batch_reader(lane: Lane) -> ChartReader:
         raise InvalidInput(
             f"{lane.name}: batches are for strategies that ask models, it asks "
             f"{analyst.name}"
+        )
+    if isinstance(analyst.spec, AutogenAnalyst):
+        raise InvalidInput(
+            f"{lane.name}: analyst.kind autogen takes no batches, as its agents talk to "
+            "each other; kinds that do are llm and panel"
         )
     require_batches(Provider(analyst.spec.model.partition("/")[0]))
     return analyst

@@ -115,7 +115,7 @@ class ModelAnalyst(Value):
     """What all analysts that ask a model have in common.
 
     Attributes:
-        kind: ``llm`` or ``panel``.
+        kind: ``llm``, ``panel`` or ``autogen``.
         model: Who is asked, ``provider/model``: ``anthropic/…``, ``openai/…``, or
             ``compatible/…`` for a server that speaks Chat Completions.
         fallback: Who is asked instead, in this order, when nobody answers there.
@@ -195,7 +195,48 @@ class PanelAnalyst(ModelAnalyst):
     debate: Flag = False
 
 
-Analyst = Annotated[RulesAnalyst | LlmAnalyst | PanelAnalyst, Field(discriminator="kind")]
+class AutogenAnalyst(ModelAnalyst):
+    """Agents of Microsoft AutoGen that talk in turn; needs the extra ``agents``.
+
+    Attributes:
+        module: Where the two below are: a dotted module, or a ``.py`` file beside the
+            strategy file.
+        fundamental: Functions of ``(symbol, session)`` whose texts an agent for
+            fundamentals is told; without any there is no such agent.
+        sentiment: The same for an agent for sentiment.
+    """
+
+    kind: Literal["autogen"]  # pyright: ignore[reportIncompatibleVariableOverride] - frozen
+    module: str | None = Field(default=None, min_length=1)
+    fundamental: tuple[str, ...] = ()
+    sentiment: tuple[str, ...] = ()
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """Names of all functions that it asks for."""
+        return (*self.fundamental, *self.sentiment)
+
+    @model_validator(mode="after")
+    def _tools_are_found_and_may_name_the_symbol(self) -> Self:
+        named = [key for key in ("fundamental", "sentiment") if getattr(self, key)]
+        if named and self.blind:
+            raise ValueError(
+                f"{' and '.join(named)} would tell which symbol it is: set blind to false, "
+                "or leave them out"
+            )
+        if named and self.module is None:
+            raise ValueError(f"{' and '.join(named)} need module, where functions are")
+        if len(set(self.tools)) < len(self.tools):
+            raise ValueError("fundamental and sentiment must name each function once")
+        return self
+
+
+AsksModels = LlmAnalyst | PanelAnalyst | AutogenAnalyst
+"""Any analyst that asks a model."""
+
+Analyst = Annotated[
+    RulesAnalyst | LlmAnalyst | PanelAnalyst | AutogenAnalyst, Field(discriminator="kind")
+]
 
 
 class Charts(Value):

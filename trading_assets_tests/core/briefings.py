@@ -6,7 +6,7 @@ from typing import Any
 from trading_assets.core.briefing import Briefing, briefing_of
 from trading_assets.core.panel import Panel
 from trading_assets.models.question import Answer, Outcome, Usage
-from trading_assets.strategies.spec import Charts, LlmAnalyst, PanelAnalyst
+from trading_assets.strategies.spec import AutogenAnalyst, Charts, LlmAnalyst, PanelAnalyst
 from trading_assets_tests.core.markets import walk
 
 MODEL = "anthropic/claude-haiku-5-5"
@@ -21,6 +21,10 @@ def llm(**told: Any) -> LlmAnalyst:
 
 def panel_analyst(**told: Any) -> PanelAnalyst:
     return PanelAnalyst.model_validate({"kind": "panel", "model": MODEL} | told)
+
+
+def autogen_analyst(**told: Any) -> AutogenAnalyst:
+    return AutogenAnalyst.model_validate({"kind": "autogen", "model": MODEL} | told)
 
 
 def brief(panel: Panel | None = None, last: int = -1, **told: Any) -> Briefing:

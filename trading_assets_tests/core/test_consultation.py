@@ -19,10 +19,11 @@ from trading_assets.core.consultation import (
 from trading_assets.core.prompts import prompts_of
 from trading_assets.models.question import Answer, Outcome
 from trading_assets.models.signal import Action
-from trading_assets.strategies.spec import Charts, LlmAnalyst, PanelAnalyst
+from trading_assets.strategies.spec import AsksModels, Charts
 from trading_assets_tests.core.briefings import (
     MODEL,
     answer,
+    autogen_analyst,
     brief,
     hold,
     llm,
@@ -40,13 +41,14 @@ READINGS = ("daily", "weekly", "consolidation", "risk")
 type Answers = Mapping[str, dict[str, Any] | str | Answer]
 
 
-def consultation(analyst: LlmAnalyst | PanelAnalyst) -> Consultation:
+def consultation(analyst: AsksModels) -> Consultation:
     return Consultation(analyst, prompts_of(analyst, Path()))
 
 
 LLM = consultation(llm(sees=["table"]))
 PANEL = consultation(panel_analyst(sees=["table"]))
 DEBATE = consultation(panel_analyst(sees=["table"], debate=True))
+AUTOGEN = consultation(autogen_analyst(sees=["table"]))
 
 
 def sampled(samples: int) -> Consultation:
@@ -355,7 +357,7 @@ def test_calls_are_listed_in_the_order_of_the_turns() -> None:
 # What is asked
 
 
-@pytest.mark.parametrize("asks", [LLM, PANEL, DEBATE, sampled(3)])
+@pytest.mark.parametrize("asks", [LLM, PANEL, DEBATE, AUTOGEN, sampled(3)])
 def test_all_turns_of_a_briefing_begin_with_the_same_bytes(asks: Consultation) -> None:
     said = iter(range(10_000))
     _, _, asked = consult(asks, lambda _: answer("garbage" if next(said) % 2 else reply()))
@@ -443,7 +445,7 @@ ANSWERS = st.one_of(
         ]
     ),
 )
-ASKS = st.sampled_from([LLM, PANEL, DEBATE, sampled(2), sampled(5)])
+ASKS = st.sampled_from([LLM, PANEL, DEBATE, AUTOGEN, sampled(2), sampled(5)])
 
 
 @given(ASKS, st.data())
@@ -531,7 +533,7 @@ def test_medians_keep_the_rules_that_each_of_them_keeps(
 
 
 def test_a_hash_changes_with_what_an_opinion_depends_on() -> None:
-    def hash_of(analyst: LlmAnalyst | PanelAnalyst, charts: Charts | None = None) -> str:
+    def hash_of(analyst: AsksModels, charts: Charts | None = None) -> str:
         return analyst_hash(analyst, charts or Charts(), prompts_of(analyst, Path()))
 
     changed = [

@@ -5,23 +5,32 @@ from typing import Any
 import pytest
 
 from trading_assets.core.prompts import (
+    AUTOGEN,
     NAMES,
     PACKAGED,
     VARIABLES,
+    WITH_TOOLS,
     Prompts,
     names_for,
     prompts_of,
     read_prompts,
 )
 from trading_assets.errors import InvalidPrompt
-from trading_assets_tests.core.briefings import llm, panel_analyst
+from trading_assets_tests.core.briefings import autogen_analyst, llm, panel_analyst
 
 ANALYSTS = [
     make(blind=blind, sees=sees, **more)
-    for make, more in ((llm, {}), (panel_analyst, {"debate": True}))
+    for make, more in ((llm, {}), (panel_analyst, {"debate": True}), (autogen_analyst, {}))
     for blind in (True, False)
     for sees in (["charts", "table"], ["charts"], ["table"])
 ]
+TOOLS: dict[str, Any] = {
+    "blind": False,
+    "module": "tools.py",
+    "fundamental": ["earnings"],
+    "sentiment": ["news"],
+}
+ANALYSTS.append(autogen_analyst(**TOOLS))
 BLIND_CONTEXT: dict[str, Any] = {"symbol": "STOCK", "blind": True}
 
 
@@ -54,8 +63,11 @@ def test_every_analyst_can_be_asked_with_the_packages_prompts(
 
 def test_each_kind_uses_its_own() -> None:
     assert names_for(llm()) == ("system", "briefing", "llm", "repair")
-    assert set(names_for(panel_analyst())) == set(NAMES) - {"llm", "bull", "bear"}
-    assert set(names_for(panel_analyst(debate=True))) == set(NAMES) - {"llm"}
+    assert set(names_for(panel_analyst())) == set(NAMES) - {"llm", "bull", "bear", *AUTOGEN}
+    assert set(names_for(panel_analyst(debate=True))) == set(NAMES) - {"llm", *AUTOGEN}
+    common = {"system", "briefing", "earlier", "repair"}
+    assert set(names_for(autogen_analyst())) == common | set(AUTOGEN) - set(WITH_TOOLS)
+    assert set(names_for(autogen_analyst(**TOOLS))) == common | set(AUTOGEN)
 
 
 def test_nothing_in_the_package_asks_a_blind_model_for_a_date_or_a_company() -> None:

@@ -421,7 +421,7 @@ class TestJsonSchema:
     def test_it_tells_what_inherited_keys_mean(self) -> None:
         parts = json_schema()["$defs"]
 
-        for kind in ("LlmAnalyst", "PanelAnalyst"):
+        for kind in ("LlmAnalyst", "PanelAnalyst", "AutogenAnalyst"):
             for name, own in parts[kind]["properties"].items():
                 assert own.get("description"), f"{kind}.{name}"
         assert parts["PanelAnalyst"]["description"].startswith("Several turns")

@@ -6,7 +6,7 @@ asks anew. An opinion from which an order went to a real broker is never asked f
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Self, override
@@ -42,15 +42,16 @@ from trading_assets.models.question import Answer
 from trading_assets.models.signal import Signal
 from trading_assets.models.tables import SIGNALS
 from trading_assets.strategies.loading import LoadedStrategy
-from trading_assets.strategies.spec import (
-    Charts,
-    LlmAnalyst,
-    PanelAnalyst,
-    fingerprint,
-)
+from trading_assets.strategies.spec import AsksModels, Charts, fingerprint
 
 type Place = tuple[date, str]
 """A session and a symbol."""
+
+type Heard = Mapping[str, Answer]
+"""Answers by the ids of their turns."""
+
+type Put = Callable[[Sequence[Turn], Heard], Awaitable[dict[str, Answer]]]
+"""Puts the questions of turns that are due after what was heard, all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ChartReader(Analyst):
     charts: Charts
 
     @classmethod
-    def of(cls, strategy: LoadedStrategy, asked: LlmAnalyst | PanelAnalyst) -> Self:
+    def of(cls, strategy: LoadedStrategy, asked: AsksModels) -> Self:
         """The analyst that the file of *strategy* describes.
 
         Raises:
@@ -71,7 +72,7 @@ class ChartReader(Analyst):
         return cls(Consultation(asked, prompts), strategy.spec.charts)
 
     @property
-    def spec(self) -> LlmAnalyst | PanelAnalyst:
+    def spec(self) -> AsksModels:
         """What the strategy's file says of it."""
         return self.consultation.analyst
 
@@ -177,6 +178,17 @@ class ChartReader(Analyst):
         panel, at, last = _bar(briefings, row)
         source = briefings.sources.get(panel.symbols[at], "")
         return briefing_of(panel, at, last, self.charts, self.spec, source)
+
+    async def consult(self, briefing: Briefing, put: Put) -> dict[str, Answer]:
+        """Ask about *briefing*, turn after turn, until nothing is due any more.
+
+        Raises:
+            TradingAssetsError: Whatever *put* raises.
+        """
+        heard: dict[str, Answer] = {}
+        while turns := self.consultation.due(briefing, heard):
+            heard |= await put(turns, heard)
+        return heard
 
     def opinion(
         self,
@@ -308,18 +320,19 @@ class _Inquiry:
             self.found[row] = opinion.signal
 
     async def _asked(self, row: int, gateway: ModelGateway) -> KeptOpinion:
-        """Ask about one briefing, turn after turn, until there is a conclusion.
+        """Ask about one briefing until there is a conclusion.
 
         Raises:
             BudgetSpent: If the next question could cost too much.
             ModelUnavailable: If nobody could be heard.
             QuestionIsOut: If a batch asks it already.
         """
-        consultation = self.reader.consultation
         briefing = self.reader.briefing(self.briefings, row)
-        heard: dict[str, Answer] = {}
-        while turns := consultation.due(briefing, heard):
-            heard |= await self._answers(briefing, turns, heard, gateway)
+
+        async def put(turns: Sequence[Turn], heard: Heard) -> dict[str, Answer]:
+            return await self._answers(briefing, turns, heard, gateway)
+
+        heard = await self.reader.consult(briefing, put)
         cost = sum(it.recorded_cost_usd for it in heard.values())
         return self.reader.opinion(
             self.briefings.strategy, briefing, heard, cost, self.asking.run_id

@@ -45,7 +45,7 @@ from trading_assets.core.prompts import prompts_of
 from trading_assets.errors import InvalidInput, TradingAssetsError
 from trading_assets.models.question import Answer, Errand, Question
 from trading_assets.strategies.loading import LoadedStrategy
-from trading_assets.strategies.spec import LlmAnalyst, PanelAnalyst
+from trading_assets.strategies.spec import AsksModels, AutogenAnalyst
 
 ROLE = "probe"
 """What the roles of all questions begin with."""
@@ -79,7 +79,7 @@ class Prober:
     """
 
     strategy: LoadedStrategy
-    asked: LlmAnalyst | PanelAnalyst
+    asked: AsksModels
     panel: Panel
     places: tuple[Place, ...]
     sources: Mapping[str, str]
@@ -107,10 +107,15 @@ class Prober:
                 enough before and after it.
         """
         asked = strategy.spec.analyst
-        if not isinstance(asked, LlmAnalyst | PanelAnalyst):
+        if not isinstance(asked, AsksModels):
             raise InvalidInput(
                 f"--strategy must be one that asks a model, {strategy.spec.name} asks "
                 f"{asked.kind}"
+            )
+        if isinstance(asked, AutogenAnalyst) and asked.tools:
+            raise InvalidInput(
+                f"--strategy must be one that can be asked blind: {strategy.spec.name} has "
+                f"the tools {', '.join(asked.tools)}, which tell which symbol it is"
             )
         places = tuple(_places(strategy, panel, symbols, sessions))
         if not places:
