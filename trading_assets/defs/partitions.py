@@ -155,7 +155,7 @@ class Requested:
         """One row per partition: session, symbol where there is one, and *constants*."""
         frame = pd.DataFrame(list(self.keys), columns=["session", "symbol"])
         frame["session"] = pd.to_datetime(frame["session"])
-        if not self.symbols:
+        if self.keys and not self.symbols:
             frame = frame.drop(columns="symbol")
         return frame.assign(**constants)
 

@@ -51,7 +51,6 @@ CLIENT_ID = 1
 HIGHEST_PORT = 65535
 QUIET_MINUTES = 15.0
 FLAGS = {"yes": True, "no": False}
-MODEL_KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "COMPATIBLE_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +426,11 @@ class AnalystsResource(dg.ConfigurableResource["ModelDesk"]):
             "OPENAI_BASE_URL": self.openai_base_url,
             "COMPATIBLE_BASE_URL": self.compatible_base_url,
         }
-        keys = {name: os.environ.get(name, "") for name in MODEL_KEYS}
+        keys = {
+            "ANTHROPIC_API_KEY": os.environ.get("ANTHROPIC_API_KEY", ""),
+            "OPENAI_API_KEY": os.environ.get("OPENAI_API_KEY", ""),
+            "COMPATIBLE_API_KEY": os.environ.get("COMPATIBLE_API_KEY", ""),
+        }
         return ModelDesk.open(
             self.ledger, accesses(keys | urls), FileChartStore(Path(self.charts))
         )

@@ -1,5 +1,7 @@
 """Signals of a strategy: its analyst's view of each symbol at each session's close."""
 
+from typing import NoReturn
+
 import dagster as dg
 import pandas as pd
 
@@ -137,7 +139,7 @@ def signals_asset(market: Market, lane: Lane) -> dg.AssetsDefinition:
         _tell_of_older(context, lane, opined)
         if opined.stopped_by is not None:
             _materialize(context, lane, done, rows)
-            raise _stopped(opined.stopped_by, done, requested)
+            _stop(opined.stopped_by, done, requested)
         tell(context, requested, rows, _told_of_each(analyst))
         is_last = rows["session"] == pd.Timestamp(requested.last)
         tell(context, requested, rows[is_last], TOLD)
@@ -218,13 +220,13 @@ def _materialize(
         )
 
 
-def _stopped(why: TradingAssetsError, done: Requested, requested: Requested) -> Exception:
-    """What a step ends with that could not ask on: tried again only if that may help."""
+def _stop(why: TradingAssetsError, done: Requested, requested: Requested) -> NoReturn:
+    """End a step that could not ask on: it is tried again only if that may help."""
+    if isinstance(why, ModelUnavailable):
+        raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from why
     left = len(requested.keys) - len(done.keys)
     said = f"{len(done.keys)} partitions are made, {left} are left: {why}"
-    if isinstance(why, ModelUnavailable):
-        return dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS)
-    return dg.Failure(said, allow_retries=False)
+    raise dg.Failure(said, allow_retries=False)
 
 
 def _out_of_order(rows: pd.DataFrame) -> pd.DataFrame:

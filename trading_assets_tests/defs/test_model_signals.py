@@ -175,15 +175,19 @@ def test_a_budget_stops_it_and_what_is_finished_stays(
 
 
 def test_who_can_not_be_heard_leaves_nothing_behind_and_is_asked_again(
-    world: World, models: FakeModels
+    world: World, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("trading_assets.defs.signals.WAIT_TRIES", 1)
+    monkeypatch.setattr("trading_assets.defs.signals.WAIT_SECONDS", 0)
     day = world.lane_sessions[0]
     models.always(Play(fault=Fault.BAD_REQUEST))
 
     result = opinions_of(world, day, day)
 
     assert not result.success
+    assert "anthropic/claude-haiku-5-5" in faults_of(result)
     assert len(signals(world)) == 0
+    assert any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
 
 
 def test_nonsense_is_asked_about_once_more_and_then_abstains(
