@@ -76,6 +76,7 @@ def test_session_by_session_gives_the_tables_of_a_range(
     assert_same_tables(world.tables(), expected)
 
 
+@pytest.mark.long
 def test_symbol_by_symbol_gives_the_tables_of_a_range(tmp_path: Path, shelf: Shelf) -> None:
     world = World.made(tmp_path / "world", strategies=FEW)
     for symbol in ("CCC", "AAA", "BBB"):
@@ -134,6 +135,7 @@ def test_the_backfill_command_gives_the_tables_of_a_range(
     assert_same_tables(from_start(world.tables()), from_start(expected))
 
 
+@pytest.mark.long
 def test_backfills_that_grow_backwards_and_forwards_give_the_tables_of_a_range(
     tmp_path: Path, expected: Tables
 ) -> None:

@@ -191,7 +191,9 @@ def test_a_changed_rule_of_risk_redoes_the_book_and_leaves_the_signals(
     assert held.max() == 1
 
 
-@pytest.mark.parametrize("start", ["2024-02-08", "2024-01-25"])
+@pytest.mark.parametrize(
+    "start", ["2024-02-08", pytest.param("2024-01-25", marks=pytest.mark.long)]
+)
 def test_a_strategy_whose_start_is_moved_gets_the_book_of_a_new_one(
     world: World, tmp_path: Path, start: str
 ) -> None:

@@ -67,7 +67,10 @@ def test_indicators_beyond_a_backfill_are_made_again_by_the_next(
     assert_as_fresh(world, fresh)
 
 
-@pytest.mark.parametrize("order", [("cross", "ranges"), ("ranges", "cross")])
+@pytest.mark.parametrize(
+    "order",
+    [("cross", "ranges"), pytest.param(("ranges", "cross"), marks=pytest.mark.long)],
+)
 def test_every_strategy_reaches_back_to_a_change_whoever_stored_it(
     tmp_path: Path, shelf: Shelf, order: tuple[str, str]
 ) -> None:

@@ -147,6 +147,8 @@ def test_the_code_location_has_loaded_with_every_asset(served: Served) -> None:
         "bars",
         "indicators",
         "cross/performance",
+        "cross/signal_outcomes",
+        "cross/calibration",
         *(f"cross/{name}" for name in lane),
     }
 
