@@ -1,6 +1,6 @@
 """Everything that Dagster is told, assembled from the settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
@@ -9,7 +9,6 @@ from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
 from trading_assets.defs.approvals import approval_sensors
 from trading_assets.defs.bars import bars_asset
-from trading_assets.defs.batches import batches_sensor, takes_batches
 from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
 from trading_assets.defs.fills import fills_asset
@@ -130,11 +129,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *(tracking_sensor(lane, job) for lane, job in told),
             *(outcomes_sensor(lane, outcomes[lane.name]) for lane in market.lanes),
             *(account_sensor(market, real, job) for job in accounts),
-            *(
-                batches_sensor(own, views[own.name])
-                for own in market.lanes
-                if takes_batches(own)
-            ),
+            *_batches_sensors(market, views),
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real else None),
             *ibkr_sensors(settings, market),
@@ -146,6 +141,21 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
         },
         executor=dg.in_process_executor,
     )
+
+
+def _batches_sensors(
+    market: Market, views: Mapping[str, dg.JobDefinition]
+) -> list[dg.SensorDefinition]:
+    """Who looks after batches, where a strategy asks models that take them."""
+    asking = [lane for lane in market.lanes if lane.analyst.asks_models]
+    if not asking:
+        return []
+    from trading_assets.defs.batches import (  # noqa: PLC0415 - whoever asks nobody need not wait for it
+        batches_sensor,
+        takes_batches,
+    )
+
+    return [batches_sensor(own, views[own.name]) for own in asking if takes_batches(own)]
 
 
 def _account_assets(settings: Settings, market: Market) -> list[dg.AssetsDefinition]:
