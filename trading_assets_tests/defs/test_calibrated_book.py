@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from trading_assets.defs.jobs import BOOK
 from trading_assets.models.tables import ORDERS, SIGNAL_OUTCOMES
 from trading_assets_tests.defs.world import CROSS, World, assert_same_tables
@@ -14,6 +16,7 @@ EVENINGS = 3
 WITHOUT_RECORD = BOOK[:-1]
 
 
+@pytest.mark.long
 def test_evenings_give_the_calibrated_book_of_a_range(tmp_path: Path) -> None:
     ranged = World.made(tmp_path / "ranged", count=COUNT, strategies=[CAREFUL])
     assert ranged.make_market().success
