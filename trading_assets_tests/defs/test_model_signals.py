@@ -51,6 +51,14 @@ def models() -> Iterator[FakeModels]:
             yield fake
 
 
+def made(home: Path, models: FakeModels, strategy: str) -> World:
+    """A market of which everything is made but what models think of it."""
+    world = World.made(home, strategies=[strategy])
+    world.models_at = models.url("anthropic")
+    assert world.make_market().success
+    return world
+
+
 @pytest.fixture
 def world(tmp_path: Path, models: FakeModels, shelf: Shelf) -> World:
     """A market of which everything is made but what models think of it."""

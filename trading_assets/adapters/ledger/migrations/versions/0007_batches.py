@@ -29,7 +29,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("batch_id", name="pk_analyst_batches"),
     )
     op.create_index(
-        "ix_analyst_batches_strategy", "analyst_batches", ["strategy", "submitted_at"]
+        "ix_analyst_batches_strategy_submitted_at",
+        "analyst_batches",
+        ["strategy", "submitted_at"],
     )
     op.create_table(
         "analyst_batch_items",
@@ -57,7 +59,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        "ix_analyst_batch_items_question_key",
+        "ix_analyst_batch_items_question_key_status",
         "analyst_batch_items",
         ["question_key", "status"],
     )
