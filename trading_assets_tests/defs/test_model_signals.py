@@ -154,6 +154,22 @@ def test_who_asks_anew_is_answered_anew(world: World, models: FakeModels) -> Non
     assert set(signals(world)["action"]) == {"HOLD"}
 
 
+def test_a_refresh_that_is_tried_again_pays_for_nothing_twice(
+    world: World, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_assets.defs.signals.WAIT_SECONDS", 0)
+    one_by_one = READER.replace("max_tokens: 1000", "max_tokens: 1000, concurrency: 1")
+    world.write_strategy(one_by_one, "s0.yaml")
+    day = world.lane_sessions[0]
+    opinions_of(world, day, day)
+    models.play(Play(), Play(fault=Fault.BAD_REQUEST))
+
+    assert opinions_of(world, day, day, refresh=True).success
+
+    asked_anew = len(models.requests) - 3
+    assert asked_anew == 4  # three symbols, and the one that was refused in between
+
+
 def test_a_budget_stops_it_and_what_is_finished_stays(
     world: World, models: FakeModels
 ) -> None:

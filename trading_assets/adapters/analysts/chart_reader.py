@@ -168,10 +168,16 @@ class ChartReader(Analyst):
         kept = asking.desk.opinions.kept(
             briefings.strategy, symbols, min(sessions), max(sessions)
         )
-        final = (
-            asking.desk.traded(briefings.strategy) if asking.is_refreshing else set(kept)
-        )
-        return {place: kept[place] for place in places if place in kept and place in final}
+        standing = {place: kept[place] for place in places if place in kept}
+        if not asking.is_refreshing:
+            return standing
+        # A run that is tried again has paid for what it has asked anew so far.
+        traded = asking.desk.traded(briefings.strategy)
+        return {
+            place: own
+            for place, own in standing.items()
+            if place in traded or (own.run_id and own.run_id == asking.run_id)
+        }
 
     def briefing(self, briefings: Briefings, row: int) -> Briefing:
         """What is told of one row of *briefings*; its pictures are drawn for it."""
