@@ -7,7 +7,6 @@ import dagster as dg
 from trading_assets.adapters.analysts.choice import analyst_of
 from trading_assets.core.indicators import parse_indicator
 from trading_assets.defs.account import account_asset, real_lanes
-from trading_assets.defs.approvals import approval_sensors
 from trading_assets.defs.bars import bars_asset
 from trading_assets.defs.calibration import calibration_asset
 from trading_assets.defs.charts import chart_asset
@@ -46,6 +45,7 @@ from trading_assets.models.chart import Timeframe
 from trading_assets.sessions import trading_calendar
 from trading_assets.strategies.faults import Fault
 from trading_assets.strategies.loading import LoadedStrategy, load_strategies
+from trading_assets.strategies.spec import ApprovalRule
 
 
 def market_of(settings: Settings) -> Market:
@@ -133,7 +133,7 @@ def definitions_of(settings: Settings, market: Market | None = None) -> dg.Defin
             *notifying_sensors(market),
             market_hours_sensor(market, ACCOUNT_JOB if real else None),
             *ibkr_sensors(settings, market),
-            *approval_sensors(settings, market, books),
+            *_approval_sensors(settings, market, books),
         ],
         resources={
             **resources(settings),
@@ -156,6 +156,20 @@ def _batches_sensors(
     )
 
     return [batches_sensor(own, views[own.name]) for own in asking if takes_batches(own)]
+
+
+def _approval_sensors(
+    settings: Settings, market: Market, books: Mapping[str, dg.JobDefinition]
+) -> list[dg.SensorDefinition]:
+    """Who asks people, where a strategy wants them asked."""
+    rules = {lane.spec.execution.approval for lane in market.lanes}
+    if rules == {ApprovalRule.NONE}:
+        return []
+    from trading_assets.defs.approvals import (  # noqa: PLC0415 - as above
+        approval_sensors,
+    )
+
+    return approval_sensors(settings, market, books)
 
 
 def _account_assets(settings: Settings, market: Market) -> list[dg.AssetsDefinition]:
