@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
-from itertools import groupby
+from itertools import groupby, product
 from typing import Any
 
 import dagster as dg
@@ -218,8 +218,7 @@ class Backfill:
     def estimate(self, part: Part) -> Estimate:
         """What it would cost to make a *part* whose bars are there; nobody is asked."""
         sessions = self.lane.calendar.between(part.first, part.last)
-        keys = {(day, own): f"{day}|{own}" for day in sessions for own in part.symbols}
-        requested = Requested(keys, tuple(sessions), part.symbols)
+        requested = Requested.by_place(product(sessions, part.symbols))
         with self.warehouse.snapshot():
             briefings = briefings_of(self.lane, self.warehouse, requested)
         with closing(self.analysts.opened()) as desk:

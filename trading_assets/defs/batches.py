@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, product
 from uuid import uuid4
 
 import dagster as dg
@@ -152,16 +152,12 @@ class BatchWork:
         places: Sequence[Place],
         until: datetime | None,
     ) -> Submission:
-        keys = {(day, symbol): f"{day}|{symbol}" for day, symbol in places}
-        sessions = tuple(sorted({day for day, _ in places}))
-        symbols = tuple(sorted({symbol for _, symbol in places}))
-        briefings = self._briefings(Requested(keys, sessions, symbols))
+        briefings = self._briefings(Requested.by_place(places))
         return work.submit(briefings, run_id, wanted=places, until=until)
 
     def _range(self, first: date, last: date, symbols: Sequence[str]) -> Requested:
         sessions = self.lane.calendar.between(first, last)
-        keys = {(day, own): f"{day}|{own}" for day in sessions for own in symbols}
-        return Requested(keys, tuple(sessions), tuple(symbols))
+        return Requested.by_place(product(sessions, symbols))
 
     def _briefings(self, requested: Requested) -> Briefings:
         with self.warehouse.snapshot():

@@ -5,7 +5,7 @@ the close: today's exists in the evening and never a day early, and since holida
 left out, an offset counts sessions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from functools import cache
@@ -135,11 +135,15 @@ class Requested:
 
     def of_rows(self, rows: pd.DataFrame) -> "Requested":
         """Those partitions that have a row, none of whose sessions need be whole."""
-        found = list(zip(rows["session"].dt.date, map(str, rows["symbol"]), strict=True))
-        keys = {place: self.keys[place] for place in found}
-        sessions = tuple(sorted({session for session, _ in found}))
-        symbols = tuple(sorted({symbol for _, symbol in found}))
-        return Requested(keys, sessions, symbols)
+        found = zip(rows["session"].dt.date, map(str, rows["symbol"]), strict=True)
+        return Requested.by_place([place for place in found if place in self.keys])
+
+    @classmethod
+    def by_place(cls, places: Iterable[tuple[date, str]]) -> "Requested":
+        """Partitions of sessions and symbols, in any order."""
+        keys = {(session, own): f"{session}|{own}" for session, own in places}
+        sessions = tuple(sorted({session for session, _ in keys}))
+        return cls(keys, sessions, tuple(sorted({own for _, own in keys})))
 
     @property
     def first(self) -> date:
