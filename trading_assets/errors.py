@@ -20,6 +20,7 @@ TradingAssetsError
 ├── WrongAccount            account, port and what the gateway reports do not agree
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
 ├── ModelUnavailable        no model answered: nobody has an opinion, try again later
+├── ToolUnavailable         what an agent is to be told can't be read now: retried
 ├── BudgetSpent             asking on would cost more than the strategy allows
 ├── QuestionIsOut           it is in a batch that has not ended: asked twice, it costs twice
 ├── ReadOnlyGateway         an order for a connection that may not send any
@@ -49,6 +50,10 @@ class InvalidPrompt(InvalidInput):
 
 class ModelUnavailable(TradingAssetsError):
     """No model of the chain could be heard; never an abstention, try again later."""
+
+
+class ToolUnavailable(TradingAssetsError):
+    """A tool that an agent is told by could not reach what it reads; try again later."""
 
 
 class BudgetSpent(TradingAssetsError):

@@ -11,12 +11,17 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
+from trading_assets.adapters.ledger.approvals import ApprovalBook
 from trading_assets.adapters.storage.port import Replacement
 from trading_assets.cli import main
+from trading_assets.models.base import Lane
+from trading_assets.models.order import Leg
 from trading_assets.models.tables import BARS, FILLS, ORDERS
 from trading_assets_tests.defs.test_model_signals import BUY, READER
 from trading_assets_tests.defs.world import CROSS, World
 from trading_assets_tests.fake_models import FakeModels
+from trading_assets_tests.make_approvals import make_proposal, propose
+from trading_assets_tests.make_intents import AT, make_order_ticket
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +127,44 @@ def test_a_signal_that_led_to_no_order_is_explained(made: World) -> None:
 
     assert result.exit_code == 0
     assert "no order came of it" in result.output
+
+
+def test_who_let_an_order_go_is_told_with_it(world: World) -> None:
+    order = entry(world, "reader")
+    day = order["session"].date()
+    named = {"strategy": "reader", "symbol": order["symbol"], "lane": Lane.SIMULATED}
+    ticket = make_order_ticket(session=day, **named)
+    (asked,) = propose(world.settings.ledger, make_proposal([ticket]))
+    book = ApprovalBook.open(world.settings.ledger)
+    book.approve(asked, "ann", "looks [fine]", AT)
+    book.close()
+
+    (found,) = told(world, str(order.name), "--strategy", "reader")["approvals"]
+    printed = ask(world, str(order.name), "--strategy", "reader").output
+
+    assert found["proposal"]["payload_hash"] == asked.proposal.payload_hash
+    assert [(it["state"], it["who"]) for it in found["rulings"]] == [("approved", "ann")]
+    assert "approved by ann: looks [fine]" in printed
+
+
+def test_an_order_that_nobody_has_let_go_is_explained_by_what_was_asked(
+    world: World,
+) -> None:
+    order = entry(world, "reader")
+    ticket = make_order_ticket(
+        Leg.EXIT,
+        strategy="reader",
+        symbol=order["symbol"],
+        session=order["session"].date(),
+        lane=Lane.SIMULATED,
+    )
+    propose(world.settings.ledger, make_proposal([ticket]))
+
+    found = told(world, ticket.order_id, "--strategy", "reader")
+
+    assert found["orders"] == []
+    assert found["symbol"] == order["symbol"]
+    assert found["approvals"][0]["rulings"] == []
 
 
 def test_the_tree_names_every_link(made: World) -> None:

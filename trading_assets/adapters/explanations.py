@@ -13,14 +13,16 @@ from typing import Any
 import pandas as pd
 
 from trading_assets.adapters.chart_store.port import ChartStore
+from trading_assets.adapters.ledger.approvals import ApprovalBook
 from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.adapters.ledger.opinions import OpinionBook
 from trading_assets.adapters.market_data.series import with_hashes
 from trading_assets.adapters.models.gateway import picture_path
 from trading_assets.adapters.storage.port import Between, Warehouse
 from trading_assets.errors import DataMissing, InvalidInput
+from trading_assets.models.approval import Approval
 from trading_assets.models.bar import CorporateAction
-from trading_assets.models.base import Value
+from trading_assets.models.base import Lane, Value
 from trading_assets.models.chart import Chart
 from trading_assets.models.explanation import (
     BarsBehind,
@@ -67,10 +69,13 @@ class Archive:
     warehouse: Warehouse
     calls: CallBook
     opinions: OpinionBook
+    approvals: ApprovalBook
     pictures: ChartStore
 
     def of_id(self, own_id: str) -> Explanation:
         """How the order or the fill *own_id* came about, in whichever book it is.
+
+        Also of an order that waits for a person, or that nobody wanted.
 
         Raises:
             InvalidInput: If there is none of this id; it names some that there are.
@@ -79,10 +84,14 @@ class Archive:
             fills = self._read(FILLS, Fill, {"fill_id": own_id})
             order_id = fills[0].order_id if fills else own_id
             orders = self._read(ORDERS, Order, {"order_id": order_id})
-            if not orders:
-                raise self._unknown(own_id)
-            first = orders[0]
-            return self._explained(first.symbol, first.session, orders)
+            if orders:
+                first = orders[0]
+                return self._explained(first.symbol, first.session, orders)
+            for asked in self.approvals.called(order_id):
+                if asked.proposal.strategy == self.strategy:
+                    own = asked.proposal
+                    return self._explained(own.head.symbol, own.session, ())
+            raise self._unknown(own_id)
 
     def of_session(self, symbol: str, session: date) -> Explanation:
         """What was thought of *symbol* at the close of *session*, and done about it.
@@ -94,7 +103,7 @@ class Archive:
             where = {"symbol": symbol, "session": session}
             orders = self._read(ORDERS, Order, where)
             found = self._explained(symbol, session, orders)
-            if found.signal is None and not orders:
+            if found.signal is None and not orders and not found.approvals:
                 raise self._without_signal(symbol, session)
             return found
 
@@ -114,6 +123,7 @@ class Archive:
             symbol=symbol,
             session=session,
             orders=tuple(map(self._order, orders)),
+            approvals=self._approvals(symbol, session),
             signal=signal,
             analyst_version=self._version(symbol, session),
             is_as_kept=_is_as_kept(signal, kept),
@@ -134,6 +144,14 @@ class Archive:
             events=self._read(ORDER_EVENTS, OrderEvent, where),
             fills=self._read(FILLS, Fill, where),
         )
+
+    def _approvals(self, symbol: str, session: date) -> tuple[Approval, ...]:
+        asked = (
+            each
+            for lane in Lane
+            for each in self.approvals.of(self.strategy, lane.value, [session])
+        )
+        return tuple(each for each in asked if each.proposal.head.symbol == symbol)
 
     def _calls(
         self, call_ids: Sequence[str], signal: Signal | None

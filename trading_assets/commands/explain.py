@@ -56,6 +56,7 @@ def _archive(strategy: str) -> "Iterator[Archive]":
     """What is kept of *strategy*; its ledger is let go of in the end."""
     from trading_assets.adapters.chart_store.filesystem import FileChartStore  # noqa: PLC0415 - as above
     from trading_assets.adapters.explanations import Archive  # noqa: PLC0415
+    from trading_assets.adapters.ledger.approvals import ApprovalBook  # noqa: PLC0415
     from trading_assets.adapters.ledger.calls import CallBook  # noqa: PLC0415
     from trading_assets.adapters.ledger.opinions import OpinionBook  # noqa: PLC0415
     from trading_assets.core.indicators import lookback  # noqa: PLC0415
@@ -71,6 +72,7 @@ def _archive(strategy: str) -> "Iterator[Archive]":
     with (
         closing(CallBook.open(settings.ledger)) as calls,
         closing(OpinionBook.open(settings.ledger)) as opinions,
+        closing(ApprovalBook.open(settings.ledger)) as approvals,
     ):
         yield Archive(
             strategy=strategy,
@@ -78,6 +80,7 @@ def _archive(strategy: str) -> "Iterator[Archive]":
             warehouse=WarehouseResource(path=str(settings.warehouse)).create_resource(None),
             calls=calls,
             opinions=opinions,
+            approvals=approvals,
             pictures=FileChartStore(settings.charts),
         )
 

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from trading_assets.console import out
+from trading_assets.models.approval import Approval
 from trading_assets.models.explanation import (
     BarsBehind,
     ExplainedCall,
@@ -41,6 +42,8 @@ def show(found: Explanation, *, full: bool) -> None:
         _add_order(tree, order)
     if not found.orders:
         tree.add("no order came of it")
+    for asked in found.approvals:
+        _add_approval(tree, asked)
     _add_signal(tree, found)
     _add_charts(tree, found.charts)
     _add_bars(tree, found.bars)
@@ -63,6 +66,21 @@ def _add_order(tree: Tree, told: ExplainedOrder) -> None:
         branch.add(f"{event.session} {event.status} {event.shares:,}{at}{reason}")
     for fill in told.fills:
         branch.add(_fill(fill))
+
+
+def _add_approval(tree: Tree, asked: Approval) -> None:
+    own = asked.proposal
+    branch = tree.add(
+        f"[bold]approval[/] of {own.order_id} ({own.lane}): {escape(str(own))}, "
+        f"[bold]{asked.state}[/]"
+    )
+    until = f"{own.expires_at:%Y-%m-%d %H:%M} UTC"
+    branch.add(
+        f"[dim]asked {own.proposed_at:%Y-%m-%d %H:%M:%S} UTC, to be given by {until}, "
+        f"content {own.payload_hash[:HASH_LENGTH]}[/]"
+    )
+    for ruling in asked.rulings:
+        branch.add(f"{ruling.at:%Y-%m-%d %H:%M:%S} UTC {escape(str(ruling))}")
 
 
 def _terms(order: Order) -> str:

@@ -122,7 +122,6 @@ class Conclusion:
         call_id: Of the call that decided; empty for an abstention.
         call_ids: Of every call that was heard, in the order of the turns.
         models: All that answered, each once, as ``provider/name``.
-        cost_usd: Of what was not in the ledger already.
     """
 
     action: Action | None
@@ -134,7 +133,6 @@ class Conclusion:
     call_id: str
     call_ids: tuple[str, ...]
     models: tuple[str, ...]
-    cost_usd: float
 
     @property
     def is_abstention(self) -> bool:
@@ -233,7 +231,6 @@ class Consultation:
             **decision,
             call_ids=tuple(answer.call_id for answer in answers),
             models=tuple(sorted({answer.model_asked for answer in answers})),
-            cost_usd=sum(answer.cost_usd for answer in answers),
         )
 
     def errand(

@@ -27,7 +27,7 @@ from trading_assets.defs.coverage import (
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, looking_back
 from trading_assets.defs.telling import check, tell
-from trading_assets.errors import ModelUnavailable, TradingAssetsError
+from trading_assets.errors import ModelUnavailable, ToolUnavailable, TradingAssetsError
 from trading_assets.models.signal import Action
 from trading_assets.models.tables import BARS, CORPORATE_ACTIONS, INDICATORS, SIGNALS
 from trading_assets.strategies.spec import fingerprint
@@ -222,7 +222,7 @@ def _materialize(
 
 def _stop(why: TradingAssetsError, done: Requested, requested: Requested) -> NoReturn:
     """End a step that could not ask on: it is tried again only if that may help."""
-    if isinstance(why, ModelUnavailable):
+    if isinstance(why, ModelUnavailable | ToolUnavailable):
         raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from why
     left = len(requested.keys) - len(done.keys)
     said = f"{len(done.keys)} partitions are made, {left} are left: {why}"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from trading_assets.models.approval import Approval
 from trading_assets.models.bar import CorporateAction
 from trading_assets.models.call import RecordedCall
 from trading_assets.models.fill import Fill
@@ -88,6 +89,7 @@ class Explanation:
 
     Attributes:
         orders: Those that were asked about; none if the signal led to none.
+        approvals: What was asked of people about it, oldest first, and what they said.
         signal: None if there is none any more.
         analyst_version: Of the analyst that made it, as `coverage` has it; ``outdated``
             when bars that it rests on have changed since.
@@ -104,6 +106,7 @@ class Explanation:
     symbol: str
     session: date
     orders: tuple[ExplainedOrder, ...]
+    approvals: tuple[Approval, ...]
     signal: Signal | None
     analyst_version: str
     is_as_kept: bool | None

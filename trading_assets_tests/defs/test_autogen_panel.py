@@ -177,6 +177,8 @@ def test_a_budget_stops_the_conversation_and_what_is_finished_stays(
 
 
 TOOLS = """
+from pathlib import Path
+
 def earnings(symbol, session):
     return f"{symbol} earned 7 cents up to {session}"
 
@@ -185,6 +187,13 @@ def news(symbol, session):
 
 def nothing(symbol, session):
     return None if symbol == "CCC" else "nothing"
+
+def away(symbol, session):
+    here = Path(__file__).with_name("here")
+    if symbol == "CCC" and not here.exists():
+        here.touch()
+        raise ConnectionError("no news")
+    return "here"
 """
 WITH_TOOLS = AGENTS.replace(
     "sees: [table]",
@@ -232,6 +241,24 @@ def test_a_tool_that_gives_no_text_stops_the_run_by_its_name(
     assert not result.success
     assert "the tool nothing of CCC" in faults_of(result)
     assert set(signals(world)["symbol"]) == {"AAA", "BBB"}
+
+
+def test_a_tool_whose_source_is_away_is_tried_again(
+    tmp_path: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trading_assets.defs.signals.WAIT_SECONDS", 0)
+    world = with_tools(tmp_path, models, WITH_TOOLS.replace("[news]", "[away]"))
+    day = world.lane_sessions[0]
+    models.says = lambda asked: json.dumps(
+        BUY | {"symbol": symbol_in(asked.text)} | NO_TRADE
+    )
+
+    result = opinions_of(world, day, day)
+
+    assert result.success
+    assert sum(event.is_step_up_for_retry for event in result.all_events) == 1
+    assert set(signals(world)["symbol"]) == {"AAA", "BBB", "CCC"}
+    assert len(models.requests) == 3 * 5
 
 
 @pytest.mark.parametrize(

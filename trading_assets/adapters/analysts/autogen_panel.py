@@ -50,7 +50,12 @@ from trading_assets.core.consultation import (
 from trading_assets.core.prompts import prompts_of
 from trading_assets.core.reply import printable
 from trading_assets.core.rule_modules import module_of
-from trading_assets.errors import InvalidInput, InvalidStrategy, TradingAssetsError
+from trading_assets.errors import (
+    InvalidInput,
+    InvalidStrategy,
+    ToolUnavailable,
+    TradingAssetsError,
+)
 from trading_assets.models.question import Answer
 from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import AsksModels, AutogenAnalyst, fingerprint
@@ -130,6 +135,7 @@ class AutogenPanel(ChartReader):
 
         Raises:
             InvalidInput: If a tool fails, or says what is no text.
+            ToolUnavailable: If it fails for what may be over in a minute.
         """
         told = ChartReader.briefing(self, briefings, row)
         found = [
@@ -174,6 +180,8 @@ def _finding(name: str, tool: Tool, symbol: str, session: date) -> str:
     where = f"the tool {name} of {symbol} at {session}"
     try:
         text = tool(symbol, session)
+    except OSError as error:  # connections and time-outs are among these
+        raise ToolUnavailable(f"{where}: {type(error).__name__}: {error}") from error
     except Exception as error:
         raise InvalidInput(f"{where} failed: {type(error).__name__}: {error}") from error
     if not isinstance(text, str) or len(text) > LONGEST_FINDING:

@@ -4,6 +4,7 @@ SQLAlchemy takes longer over a statement than SQLite does. Where milliseconds co
 words are kept, and the work of each time is left out. Rows come as the driver has them.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def direct_writing(engine: sa.Engine) -> Iterator[Direct]:
 def _begin(cursor: Any, engine: sa.Engine) -> None:  # noqa: ANN401 - any driver's
     try:
         cursor.execute("BEGIN IMMEDIATE")
-    except Exception as error:
+    except sqlite3.OperationalError as error:
         if "database is locked" not in str(error):
             raise
         raise StoreBusy(

@@ -6,8 +6,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
+from trading_assets.adapters.models.hearing import SdkErrors, heard
 from trading_assets.adapters.models.replies import Reply, Silence
-from trading_assets.adapters.models.silence import silence_after, silence_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -23,7 +23,7 @@ class OpenAiCaller:
         # Seconds, and not needed where everything is on record.
         import openai  # noqa: PLC0415
 
-        self._sdk = openai
+        self._errors = SdkErrors(openai.APIStatusError, openai.APIConnectionError)
         self._timeout_seconds = timeout_seconds
         self._is_chat = is_chat
         self._client = openai.AsyncOpenAI(
@@ -43,28 +43,13 @@ class OpenAiCaller:
         """Send one request through *gate*; what came back, in time or not at all."""
         client = self._of_key(key)
         part = client.chat.completions if self._is_chat else client.responses
-        return await self._heard(part.with_raw_response.create(**arguments), gate)
+        asked = part.with_raw_response.create(**arguments)
+        return await heard(asked, gate, self._errors)
 
     def _of_key(self, key: str) -> "AsyncOpenAI":
         if key not in self._by_key:
             self._by_key[key] = self._client.with_options(api_key=key or "none")
         return self._by_key[key]
-
-    async def _heard(self, asked: Awaitable[Any], gate: Gate) -> Reply | Silence:
-        """What came back from what was *asked* through the SDK."""
-        try:
-            async with gate:
-                raw = await asked
-                body = await raw.http_response.aread()
-        except self._sdk.APIStatusError as error:
-            return Reply(
-                error.status_code, dict(error.response.headers), error.response.content
-            )
-        except self._sdk.APIConnectionError as error:
-            return silence_of(error, gate.timeout_seconds)
-        except TimeoutError:
-            return silence_after(gate.timeout_seconds)
-        return Reply(raw.status_code, dict(raw.headers), body)
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -123,4 +108,4 @@ class OpenAiBatchCaller(OpenAiCaller):
 
     async def _told(self, asked: Awaitable[Any]) -> Reply | Silence:
         """What came back; what could cost something is on the disk by now."""
-        return await self._heard(asked, open_gate(self._timeout_seconds))
+        return await heard(asked, open_gate(self._timeout_seconds), self._errors)
