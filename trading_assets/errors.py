@@ -21,6 +21,7 @@ TradingAssetsError
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
 ├── ModelUnavailable        no model answered: nobody has an opinion, try again later
 ├── ToolUnavailable         what an agent is to be told can't be read now: retried
+│   └── QuestionRejected    every model refuses this one request: the others go on
 ├── BudgetSpent             asking on would cost more than the strategy allows
 ├── QuestionIsOut           it is in a batch that has not ended: asked twice, it costs twice
 ├── ReadOnlyGateway         an order for a connection that may not send any
@@ -49,7 +50,23 @@ class InvalidPrompt(InvalidInput):
 
 
 class ModelUnavailable(TradingAssetsError):
-    """No model of the chain could be heard; never an abstention, try again later."""
+    """No model of the chain could be heard; never an abstention, try again later.
+
+    Attributes:
+        may_pass: Whether it may be different in a minute; a limit on spending, a key that
+            is refused and a request that nobody takes will not.
+    """
+
+    def __init__(self, why: str, *, may_pass: bool = True) -> None:
+        super().__init__(why)
+        self.may_pass = may_pass
+
+
+class QuestionRejected(ModelUnavailable):
+    """No model takes this question as it is; others may well be heard."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why, may_pass=False)
 
 
 class ToolUnavailable(TradingAssetsError):

@@ -29,7 +29,7 @@ import numpy as np
 from trading_assets.core.briefing import Briefing
 from trading_assets.core.panel import Panel
 from trading_assets.core.prompts import SUFFIX, Prompt, Prompts
-from trading_assets.core.reply import objects_in
+from trading_assets.core.reply import object_in
 from trading_assets.models.question import Image, Question
 from trading_assets.strategies.spec import ModelAnalyst
 
@@ -358,6 +358,5 @@ def _question(
 
 def choice_in(text: str, key: str, allowed: Sequence[str]) -> str | None:
     """What *text* says for *key*; None unless it is one object with one of *allowed*."""
-    found = list(objects_in(text))
-    said = found[0].get(key) if len(found) == 1 else None
+    said = (object_in(text) or {}).get(key)
     return said if isinstance(said, str) and said in allowed else None

@@ -34,9 +34,12 @@ HIGHEST_CONFIDENCE = 100.0
 LONGEST_REPLY = 100_000
 """Characters; nothing longer is looked into."""
 
-MOST_OBJECTS_TRIED = 50
+MOST_FAULTS, LONGEST_FAULT = 12, 300
+"""Of one reply, and characters of each: a reply may have one in every item of a list."""
+
 LEVELS = ("entry", "stop_loss", "take_profit")
 
+_BRACKET = re.compile(r"[][{}]")
 _NOT_PRINTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 _LEVEL = {"anyOf": [{"type": "number"}, {"type": "null"}]}
@@ -176,30 +179,42 @@ def reply_of(text: str, terms: Terms, rules: Sequence[Rule]) -> Reply | Faults:
     """
     if len(text) > LONGEST_REPLY:
         return (f"the reply must have at most {LONGEST_REPLY} characters, had {len(text)}",)
-    found = list(objects_in(text))
-    if len(found) != 1:
-        count = len(found) or "none"
-        return (f"the reply must be one JSON object and nothing else, found {count}",)
+    found = object_in(text)
+    if found is None:
+        return ("the reply must be one JSON object and nothing else in brackets",)
     try:
-        reply = Reply.model_validate(found[0])
+        reply = Reply.model_validate(found)
     except ValidationError as error:
-        return tuple(map(str, faults_of(error, found[0], Reply)))
+        return _few(list(map(str, faults_of(error, found, Reply))))
     return tuple(f for rule in rules for f in rule.faults(reply, terms)) or reply
 
 
-def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object in *text* that is not inside another."""
-    at, tried = text.find("{"), 0
-    while at >= 0 and tried < MOST_OBJECTS_TRIED:
-        tried += 1
-        try:
-            content, end = _DECODER.raw_decode(text, at)
-        # A number of a thousand digits and ten thousand brackets are no JSON for us.
-        except (ValueError, RecursionError):
-            at = text.find("{", at + 1)
-        else:
-            yield content
-            at = text.find("{", end)
+def object_in(text: str) -> dict[str, Any] | None:
+    """The JSON object in *text*; None if there is none, or any bracket beside it.
+
+    Of an object that was cut off, or a list around one, nobody knows what is missing.
+    """
+    at = text.find("{")
+    if at < 0:
+        return None
+    try:
+        found, end = _DECODER.raw_decode(text, at)
+    # A number of a thousand digits and ten thousand brackets are no JSON for us.
+    except (ValueError, RecursionError):
+        return None
+    return None if _BRACKET.search(text[:at] + text[end:]) else found
+
+
+def _few(faults: Sequence[str]) -> Faults:
+    """*faults* as they can be sent back, however many there are."""
+    shown = tuple(_shortened(each, LONGEST_FAULT) for each in faults[:MOST_FAULTS])
+    left = len(faults) - len(shown)
+    return (*shown, f"and {left} more like these") if left else shown
+
+
+def _shortened(text: str, longest: int) -> str:
+    """*text*, or as much of it as there is room for."""
+    return text if len(text) <= longest else f"{text[: longest - 2]} …"
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from trading_assets.errors import (
     OrdersPaused,
     OrderUnresolved,
     StoreBusy,
+    ToolUnavailable,
 )
 from trading_assets.models.bar import CoverageStatus
 from trading_assets.models.tables import COVERAGE
@@ -34,7 +35,14 @@ SAYS_OF_BARS = ("symbol", "session", "status", "content_hash")
 RESTING = ["indicators", "signals"]
 """Assets whose rows are made from bars."""
 
-OUT_OF_REACH = (StoreBusy, GatewayUnreachable, NoAnswer, OrdersPaused, OrderUnresolved)
+OUT_OF_REACH = (
+    StoreBusy,
+    GatewayUnreachable,
+    NoAnswer,
+    OrdersPaused,
+    OrderUnresolved,
+    ToolUnavailable,
+)
 """Held by others, or not to be heard just now: it may well be different in a minute."""
 
 RETRIES = 3

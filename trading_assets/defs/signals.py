@@ -16,6 +16,7 @@ from trading_assets.adapters.storage.port import Between, Replacement, Warehouse
 from trading_assets.core.panel import Panel
 from trading_assets.core.views import views_of
 from trading_assets.defs.coverage import (
+    OUT_OF_REACH,
     WAIT_SECONDS,
     WAIT_TRIES,
     bars_told,
@@ -27,7 +28,7 @@ from trading_assets.defs.coverage import (
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, looking_back
 from trading_assets.defs.telling import check, tell
-from trading_assets.errors import ModelUnavailable, ToolUnavailable, TradingAssetsError
+from trading_assets.errors import ModelUnavailable, TradingAssetsError
 from trading_assets.models.signal import Action
 from trading_assets.models.tables import BARS, CORPORATE_ACTIONS, INDICATORS, SIGNALS
 from trading_assets.strategies.spec import fingerprint
@@ -220,13 +221,16 @@ def _materialize(
         )
 
 
-def _stop(why: TradingAssetsError, done: Requested, requested: Requested) -> NoReturn:
+def _stop(why: Exception, done: Requested, requested: Requested) -> NoReturn:
     """End a step that could not ask on: it is tried again only if that may help."""
-    if isinstance(why, ModelUnavailable | ToolUnavailable):
+    may_pass = isinstance(why, ModelUnavailable) and why.may_pass
+    if may_pass or isinstance(why, OUT_OF_REACH):
         raise dg.RetryRequested(WAIT_TRIES, WAIT_SECONDS) from why
     left = len(requested.keys) - len(done.keys)
-    said = f"{len(done.keys)} partitions are made, {left} are left: {why}"
-    raise dg.Failure(said, allow_retries=False)
+    is_ours = isinstance(why, TradingAssetsError)
+    told = why if is_ours else repr(why)
+    said = f"{len(done.keys)} partitions are made, {left} are left: {told}"
+    raise dg.Failure(said, allow_retries=False) from None if is_ours else why
 
 
 def _out_of_order(rows: pd.DataFrame) -> pd.DataFrame:

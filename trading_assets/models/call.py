@@ -7,7 +7,10 @@ from datetime import date, datetime
 from trading_assets.models.question import Outcome, Usage, question_key
 
 HEARD = (Outcome.ANSWERED, Outcome.REFUSED, Outcome.TRUNCATED)
-"""Whoever has said one of these has spoken; the question is not put to them again."""
+"""Whoever has said one of these has spoken; the question is not put to them again.
+
+Nor is it where what was said is malformed but its tokens were counted: it was paid for.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def test_a_good_reply_is_taken_as_it_is(said: dict[str, Any]) -> None:
         "{}",
         "```json\n{}\n```",
         "```\n{}```",
-        "Here is my view of {{it}}:\n\n{}\n",
+        "Here is my view of it:\n\n{}\n",
         "\ufeff {} Thank you.",
     ],
 )
@@ -66,23 +66,36 @@ def test_one_object_is_found_in_a_fence_or_among_words(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count"),
+    "text",
     [
-        ("", "none"),
-        ("BUY at 100", "none"),
-        ("[1, 2]", "none"),
-        (json.dumps(reply())[:-5], "none"),
-        (json.dumps(reply()) + json.dumps(hold()), "2"),
-        ("{" * 9_000, "none"),
-        ('{"a":' * 9_000, "none"),
-        ('{"symbol": "STOCK", "symbol": "STOCK"}', "none"),
-        ('{"confidence": 1' + "0" * 5000 + "}", "none"),
+        "",
+        "BUY at 100",
+        "[1, 2]",
+        json.dumps(reply())[:-5],
+        json.dumps(sell())[:-5] + json.dumps(reply()),
+        json.dumps(reply()) + json.dumps(hold()),
+        json.dumps(reply()) + json.dumps(sell())[:-5],
+        f"[{json.dumps(reply())}]",
+        f'{{"view": {json.dumps(reply())}',
+        f'"view": {json.dumps(reply())}}}',
+        f"as in {{that}}: {json.dumps(reply())}",
+        "{" * 9_000,
+        '{"a":' * 9_000,
+        '{"symbol": "STOCK", "symbol": "STOCK"}',
+        '{"confidence": 1' + "0" * 5000 + "}",
     ],
 )
-def test_none_or_several_are_no_reply(text: str, count: str) -> None:
+def test_none_several_and_parts_are_no_reply(text: str) -> None:
     assert faults(text) == (
-        f"the reply must be one JSON object and nothing else, found {count}",
+        "the reply must be one JSON object and nothing else in brackets",
     )
+
+
+def test_of_very_many_faults_a_few_are_told() -> None:
+    told = faults(reply(evidence=[0] * 9_000, action="x" * 9_000))
+
+    assert told[-1].endswith("more like these")
+    assert sum(map(len, told)) < 5_000
 
 
 def test_a_reply_without_end_is_not_looked_into() -> None:

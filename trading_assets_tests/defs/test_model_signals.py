@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -12,11 +12,18 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_assets.adapters.analysts.chart_reader import MOST_REJECTED
+from trading_assets.adapters.ledger.approvals import ApprovalBook
+from trading_assets.adapters.ledger.opinions import OpinionBook
 from trading_assets.defs.jobs import view_job_name
+from trading_assets.models.approval import ApprovalState
+from trading_assets.models.kept_opinion import KeptOpinion
 from trading_assets.models.tables import COVERAGE, SIGNALS
 from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import RUN_ENVIRONMENT, World, faults_of
 from trading_assets_tests.fake_models import FakeModels, Fault, Play
+from trading_assets_tests.make_approvals import make_proposal, propose
+from trading_assets_tests.make_intents import make_order_ticket
 
 READER = """\
 name: reader
@@ -41,6 +48,9 @@ BUY = {
     "take_profit": 112.0,
     "invalidation": "a close below the stop",
 }
+HOLD = BUY | {"action": "HOLD", "entry": None, "stop_loss": None, "take_profit": None}
+ONE_BY_ONE = READER.replace("max_tokens: 1000", "max_tokens: 1000, concurrency: 1")
+AWAY = Play(fault=Fault.OVERLOADED, headers={"x-should-retry": "false"})
 
 
 @pytest.fixture
@@ -144,9 +154,7 @@ def test_a_bar_that_is_restated_leaves_what_was_thought(
 def test_who_asks_anew_is_answered_anew(world: World, models: FakeModels) -> None:
     day = world.lane_sessions[0]
     opinions_of(world, day, day)
-    models.says = lambda _: json.dumps(
-        BUY | {"action": "HOLD", "entry": None, "stop_loss": None, "take_profit": None}
-    )
+    models.says = lambda _: json.dumps(HOLD)
 
     assert opinions_of(world, day, day, refresh=True).success
 
@@ -158,16 +166,15 @@ def test_a_refresh_that_is_tried_again_pays_for_nothing_twice(
     world: World, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trading_assets.defs.signals.WAIT_SECONDS", 0)
-    one_by_one = READER.replace("max_tokens: 1000", "max_tokens: 1000, concurrency: 1")
-    world.write_strategy(one_by_one, "s0.yaml")
+    world.write_strategy(ONE_BY_ONE, "s0.yaml")
     day = world.lane_sessions[0]
     opinions_of(world, day, day)
-    models.play(Play(), Play(fault=Fault.BAD_REQUEST))
+    models.play(Play(), AWAY)
 
     assert opinions_of(world, day, day, refresh=True).success
 
     asked_anew = len(models.requests) - 3
-    assert asked_anew == 4  # three symbols, and the one that was refused in between
+    assert asked_anew == 4  # three symbols, and the one that nobody heard in between
 
 
 def test_a_budget_stops_it_and_what_is_finished_stays(
@@ -204,14 +211,112 @@ def test_who_can_not_be_heard_leaves_nothing_behind_and_is_asked_again(
     monkeypatch.setattr("trading_assets.defs.signals.WAIT_TRIES", 1)
     monkeypatch.setattr("trading_assets.defs.signals.WAIT_SECONDS", 0)
     day = world.lane_sessions[0]
-    models.always(Play(fault=Fault.BAD_REQUEST))
+    models.always(AWAY)
 
     result = opinions_of(world, day, day)
 
     assert not result.success
     assert "anthropic/claude-haiku-5-5" in faults_of(result)
     assert len(signals(world)) == 0
-    assert any(event.event_type_value == "STEP_UP_FOR_RETRY" for event in result.all_events)
+    assert any(event.is_step_up_for_retry for event in result.all_events)
+
+
+@pytest.mark.parametrize(
+    ("fault", "named"),
+    [
+        (Fault.SPEND_LIMIT, "spend_limited"),
+        (Fault.UNAUTHORIZED, "unauthorized"),
+        (Fault.NOT_FOUND, "rejected"),
+    ],
+)
+def test_what_will_not_pass_is_not_asked_again_and_again(
+    world: World, models: FakeModels, fault: Fault, named: str
+) -> None:
+    world.write_strategy(ONE_BY_ONE, "s0.yaml")
+    days = world.lane_sessions
+    models.always(Play(fault=fault))
+
+    result = opinions_of(world, days[0], days[2])
+
+    assert not result.success
+    assert named in faults_of(result)
+    assert not any(event.is_step_up_for_retry for event in result.all_events)
+    assert len(models.requests) <= MOST_REJECTED
+
+
+def test_a_question_that_nobody_takes_is_left_out_and_the_others_are_asked(
+    world: World, models: FakeModels
+) -> None:
+    world.write_strategy(ONE_BY_ONE, "s0.yaml")
+    days = world.lane_sessions
+    models.play(Play(), Play(fault=Fault.BAD_REQUEST))
+
+    result = opinions_of(world, days[0], days[1])
+
+    assert not result.success
+    assert "5 partitions are made, 1 are left" in faults_of(result)
+    assert len(signals(world)) == 5
+
+
+def test_a_fault_of_ours_leaves_what_was_asked_for_and_ends_the_others(
+    world: World, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write_strategy(ONE_BY_ONE, "s0.yaml")
+    days, keep = world.lane_sessions, OpinionBook.keep
+
+    def broken(book: OpinionBook, opinions: Sequence[KeptOpinion]) -> None:
+        if opinions[0].signal.symbol == "CCC":
+            raise RuntimeError("no room")
+        keep(book, opinions)
+
+    monkeypatch.setattr(OpinionBook, "keep", broken)
+
+    result = opinions_of(world, days[0], days[1])
+
+    assert "2 partitions are made, 4 are left: RuntimeError('no room')" in str(
+        [
+            event.step_failure_data.error
+            for event in result.all_events
+            if event.is_step_failure
+        ]
+    )
+    assert set(signals(world)["symbol"]) == {"AAA", "BBB"}
+    assert len(models.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("state", "is_asked"),
+    [
+        (None, False),
+        (ApprovalState.APPROVED, False),
+        (ApprovalState.REJECTED, True),
+    ],
+)
+def test_what_a_person_is_asked_about_is_not_asked_anew(
+    world: World,
+    models: FakeModels,
+    state: ApprovalState | None,
+    is_asked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    day, ledger = world.lane_sessions[0], world.settings.ledger
+    opinions_of(world, day, day)
+    ticket = make_order_ticket(strategy="reader", symbol="AAA", session=day)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    waits = make_proposal([ticket], account="DU1", expires_at=until)
+    (asked,) = propose(ledger, waits)
+    if state is not None:
+        book = ApprovalBook.open(ledger)
+        say = book.approve if state is ApprovalState.APPROVED else book.reject
+        say(asked, "ann", "so", datetime.now(UTC))
+        book.close()
+    models.says = lambda _: json.dumps(HOLD)
+
+    assert opinions_of(world, day, day, refresh=True).success
+
+    actions = signals(world).set_index("symbol")["action"]
+    assert actions["AAA"] == ("HOLD" if is_asked else "BUY")
+    assert actions["BBB"] == "HOLD"
+    assert len(models.requests) == 5 + is_asked
 
 
 def test_nonsense_is_asked_about_once_more_and_then_abstains(

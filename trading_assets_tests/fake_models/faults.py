@@ -23,6 +23,13 @@ REFUSALS: Mapping[Fault, tuple[int, str, str, str]] = {
     Fault.PAYMENT: (402, "billing_error", "", "payment required"),
     Fault.BAD_REQUEST: (400, "invalid_request_error", "", "messages: bad"),
     Fault.NOT_FOUND: (404, "not_found_error", "model_not_found", "no such model"),
+    Fault.POLICY: (
+        400,
+        "invalid_request_error",
+        "content_policy_violation",
+        "Output blocked by content filtering policy",
+    ),
+    Fault.REDIRECT: (307, "redirect", "", "elsewhere"),
     Fault.TOO_LARGE: (413, "request_too_large", "", "request too large"),
     Fault.CONFLICT: (409, "conflict", "", "conflict"),
     Fault.RATE_LIMITED: (429, "rate_limit_error", "rate_limit_exceeded", "slow down"),

@@ -44,6 +44,8 @@ class Fault(StrEnum):
     NO_SCHEMA = "no_schema"
     NO_IMAGES = "no_images"
     ECHO_KEY = "echo_key"
+    POLICY = "policy"
+    REDIRECT = "redirect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,13 +36,16 @@ from trading_assets.core.model_cutoffs import is_out_of_sample
 from trading_assets.core.opinions import confidence_of
 from trading_assets.core.panel import Panel
 from trading_assets.core.prompts import prompts_of
-from trading_assets.errors import InvalidInput, QuestionIsOut, TradingAssetsError
+from trading_assets.errors import InvalidInput, QuestionIsOut, QuestionRejected
 from trading_assets.models.kept_opinion import KeptOpinion
-from trading_assets.models.question import Answer
+from trading_assets.models.question import Answer, Provider
 from trading_assets.models.signal import Signal
 from trading_assets.models.tables import SIGNALS
 from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import AsksModels, Charts, fingerprint
+
+MOST_REJECTED = 3
+"""If nobody takes so many questions, and was heard of none, the others are not put."""
 
 type Place = tuple[date, str]
 """A session and a symbol."""
@@ -258,7 +261,7 @@ class ChartReader(Analyst):
             latency_seconds=sum(it.latency_seconds for it in answers),
             is_abstention=conclusion.is_abstention,
             is_out_of_sample=is_out_of_sample(
-                conclusion.models, briefing.session, self.spec.cutoff
+                {*conclusion.models, *_spoke(answers)}, briefing.session, self.spec.cutoff
             ),
             inputs_hash=fingerprint(briefing.content_hash, version),
         )
@@ -275,6 +278,8 @@ class _Inquiry:
         found: What was made of them so far, abstentions without a question among them.
         stopped_by: Why no more is asked.
         waits_for: Why something is missing, though all else was asked.
+        heard: How many were asked about to the end.
+        rejected: How many nobody takes a question about.
     """
 
     reader: ChartReader
@@ -283,8 +288,10 @@ class _Inquiry:
     known: Mapping[Place, KeptOpinion]
     rows: list[int] = field(default_factory=list[int])
     found: dict[int, Signal] = field(default_factory=dict[int, Signal])
-    stopped_by: TradingAssetsError | None = None
-    waits_for: QuestionIsOut | None = None
+    stopped_by: Exception | None = None
+    waits_for: QuestionIsOut | QuestionRejected | None = None
+    heard: int = 0
+    rejected: int = 0
 
     def __post_init__(self) -> None:
         for row, place in enumerate(_places(self.briefings)):
@@ -316,14 +323,28 @@ class _Inquiry:
                 return
             try:
                 opinion = await self._asked(row, gateway)
+                self.heard += 1
+                self.found[row] = await asyncio.to_thread(self._kept, desk, opinion)
             except QuestionIsOut as error:
                 self.waits_for = error
-                continue
-            except TradingAssetsError as error:
+            except QuestionRejected as error:
+                self.waits_for, self.rejected = error, self.rejected + 1
+                if not self.heard and self.rejected >= MOST_REJECTED:
+                    self.stopped_by = self.stopped_by or error
+            # Whatever it is, what others have asked for already is heard to its end.
+            except Exception as error:  # noqa: BLE001
                 self.stopped_by = self.stopped_by or error
-                return
-            await asyncio.to_thread(desk.opinions.keep, [opinion])
-            self.found[row] = opinion.signal
+
+    def _kept(self, desk: ModelDesk, opinion: KeptOpinion) -> Signal:
+        """The signal that stands: not *opinion*, if its forerunner is being traded now."""
+        own, strategy = opinion.signal, self.briefings.strategy
+        place = (own.session, own.symbol)
+        if self.asking.is_refreshing and place in desk.traded(strategy):
+            before = desk.opinions.kept(strategy, [own.symbol], own.session, own.session)
+            if place in before:
+                return before[place].signal
+        desk.opinions.keep([opinion])
+        return own
 
     async def _asked(self, row: int, gateway: ModelGateway) -> KeptOpinion:
         """Ask about one briefing until there is a conclusion.
@@ -331,6 +352,7 @@ class _Inquiry:
         Raises:
             BudgetSpent: If the next question could cost too much.
             ModelUnavailable: If nobody could be heard.
+            QuestionRejected: If nobody takes a question about it.
             QuestionIsOut: If a batch asks it already.
         """
         briefing = self.reader.briefing(self.briefings, row)
@@ -429,6 +451,13 @@ def _bar(briefings: Briefings, row: int) -> tuple[Panel, int, int]:
     rows = panel.rows(at)
     place = np.searchsorted(panel.sessions[rows], views.session[row])
     return panel, at, rows.start + int(place)
+
+
+def _spoke(answers: Sequence[Answer]) -> set[str]:
+    """Models that say that they have answered; a server of one's own may say anything."""
+    own = f"{Provider.COMPATIBLE}/"
+    theirs = (it.model_answered for it in answers if not it.model_asked.startswith(own))
+    return {model for model in theirs if model}
 
 
 def _risk_reward(conclusion: Conclusion) -> float | None:

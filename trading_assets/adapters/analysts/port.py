@@ -8,7 +8,6 @@ import pandas as pd
 
 from trading_assets.core.panel import Panel
 from trading_assets.core.views import Views
-from trading_assets.errors import TradingAssetsError
 
 if TYPE_CHECKING:
     from trading_assets.adapters.analysts.desk import ModelDesk
@@ -69,7 +68,7 @@ class Opined:
     rows: pd.DataFrame
     kept: int = 0
     older: int = 0
-    stopped_by: TradingAssetsError | None = None
+    stopped_by: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)

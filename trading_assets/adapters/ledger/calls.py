@@ -73,12 +73,22 @@ RECORDED_COLUMNS = (
     "cost_usd",
     *TOKENS,
 )
+IS_HEARD = sa.or_(
+    *(ANALYST_CALLS.c.outcome == it.value for it in HEARD),
+    sa.and_(
+        ANALYST_CALLS.c.outcome == Outcome.MALFORMED.value,
+        ANALYST_CALLS.c.input_tokens > 0,
+    ),
+)
 RECORDED = (
     sa.select(*(ANALYST_CALLS.c[name] for name in RECORDED_COLUMNS))
     .where(
         ANALYST_CALLS.c.question_key == sa.bindparam("key"),
-        sa.or_(*(ANALYST_CALLS.c.outcome == it.value for it in HEARD)),
-        ANALYST_CALLS.c.asked_at >= sa.bindparam("since"),
+        IS_HEARD,
+        sa.or_(
+            ANALYST_CALLS.c.asked_at >= sa.bindparam("since"),
+            ANALYST_CALLS.c.run_id == sa.bindparam("run"),
+        ),
     )
     .order_by(ANALYST_CALLS.c.number.desc())
     .limit(1)
@@ -141,7 +151,9 @@ class CallBook(LedgerPart):
 
         It fails with what has kept a `settle` or an `end` from getting there.
         """
-        return self._commits.submit(self._raise_fault)
+        flushed = self._commits.submit(self._raise_fault)
+        flushed.add_done_callback(self._forget_fault)
+        return flushed
 
     @property
     def is_local(self) -> bool:
@@ -156,14 +168,18 @@ class CallBook(LedgerPart):
         """Let others ask; what was not taken may be given back too."""
         self._locks.give_back(question_key)
 
-    def recorded(self, question_key: str, since: datetime | None = None) -> Answer | None:
+    def recorded(
+        self, question_key: str, since: datetime | None = None, run_id: str = ""
+    ) -> Answer | None:
         """What was last heard in answer to a question; None if nothing was.
 
         Args:
             question_key: Of the question.
-            since: Only what was asked at this instant or later; None for ever.
+            since: Only what was asked at this instant or later, or by the run *run_id*;
+                None for ever.
+            run_id: Empty for none.
         """
-        wanted = {"key": question_key, "since": since or EVER}
+        wanted = {"key": question_key, "since": since or EVER, "run": run_id or "-"}
         with direct_reading(self._engine) as direct:
             rows = direct.rows(RECORDED, wanted)
         return _answer(rows[0]) if rows else None
@@ -227,9 +243,13 @@ class CallBook(LedgerPart):
         self._fault = self._fault or done.exception()
 
     def _raise_fault(self, _direct: Direct) -> None:
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise fault
+        if self._fault is not None:
+            raise self._fault
+
+    def _forget_fault(self, done: Future[None]) -> None:
+        """Whoever has waited for it knows."""
+        if not done.cancelled() and done.exception() is self._fault:
+            self._fault = None
 
     def spent(
         self, strategy: str, since: datetime | None = None, run_id: str | None = None
@@ -397,7 +417,7 @@ def _out_or_heard(connection: sa.Connection, keys: Sequence[str]) -> set[str]:
             items.question_key.in_(some), items.status == ItemStatus.OUT.value
         )
         heard = sa.select(ANALYST_CALLS.c.question_key).where(
-            ANALYST_CALLS.c.question_key.in_(some), ANALYST_CALLS.c.outcome.in_(HEARD)
+            ANALYST_CALLS.c.question_key.in_(some), IS_HEARD
         )
         found |= {*connection.scalars(out), *connection.scalars(heard)}
     return found

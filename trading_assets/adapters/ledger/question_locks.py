@@ -107,7 +107,7 @@ def _file_locks(path: Path) -> _File:
 
 
 def _beside(engine: sa.Engine) -> Path:
-    ledger = Path(engine.url.database or "").absolute()
+    ledger = Path(engine.url.database or "").resolve()
     return ledger.with_name(f"{ledger.name}.asking")
 
 

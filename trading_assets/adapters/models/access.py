@@ -4,6 +4,7 @@ Keys are handed in as values and never shown: what is kept of one is a short has
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self, override
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from trading_assets.errors import InvalidInput
 from trading_assets.models.question import Provider
 
+SEPARATOR = re.compile(r"[,\s]+")
 ID_LENGTH = 12
 SHORTEST_SECRET = 6
 """Characters; a key with fewer is a word."""
@@ -50,17 +52,23 @@ class Access:
         """Read what a person has written.
 
         Args:
-            keys: One, or several separated by commas.
+            keys: One, or several separated by commas or blanks.
             base_url: Empty for the provider's own.
 
         Raises:
-            InvalidInput: If *base_url* is no address of HTTP; it is not shown.
+            InvalidInput: If *base_url* is no address of HTTP, or a key can't be one; they
+                are not shown.
         """
         url = base_url.strip().rstrip("/")
         if url and urlsplit(url).scheme not in ("http", "https"):
             raise InvalidInput("the base URL of models must begin with http:// or https://")
-        found = dict.fromkeys(key.strip() for key in keys.split(","))
-        return cls(tuple(ApiKey(key) for key in found if key), url)
+        found = [key for key in dict.fromkeys(SEPARATOR.split(keys)) if key]
+        if not all(key.isascii() and key.isprintable() for key in found):
+            raise InvalidInput(
+                "a key of models has a character that no key has, such as a quote of a "
+                "word processor; it is not shown"
+            )
+        return cls(tuple(map(ApiKey, found)), url)
 
     @override
     def __repr__(self) -> str:
@@ -79,7 +87,7 @@ def accesses(variables: Mapping[str, str]) -> Accesses:
     somebody else's server.
 
     Raises:
-        InvalidInput: If an address is none of HTTP.
+        InvalidInput: If an address is none of HTTP, or a key can't be one.
     """
     openai = (
         variables.get("OPENAI_API_KEY", ""),

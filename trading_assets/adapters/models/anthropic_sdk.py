@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
-from trading_assets.adapters.models.hearing import SdkErrors, heard
+from trading_assets.adapters.models.hearing import SdkErrors, connect_seconds, heard
 from trading_assets.adapters.models.replies import Reply, Silence
 
 if TYPE_CHECKING:
@@ -22,16 +22,27 @@ class AnthropicCaller:
         # Seconds, and not needed where everything is on record.
         import anthropic  # noqa: PLC0415
 
-        self._errors = SdkErrors(anthropic.APIStatusError, anthropic.APIConnectionError)
+        from trading_assets.adapters.models.reply_bounds import (  # noqa: PLC0415
+            PLAIN,
+            bound_reply,
+        )
+
+        self._errors = SdkErrors(
+            anthropic.APIStatusError, anthropic.APIConnectionError, anthropic.AnthropicError
+        )
         self._timeout_seconds = timeout_seconds
         self._client = anthropic.AsyncAnthropic(
             api_key="none",
             base_url=base_url,
-            timeout=timeout_seconds,
+            timeout=anthropic.Timeout(
+                timeout_seconds, connect=connect_seconds(timeout_seconds)
+            ),
             max_retries=0,
             open_telemetry=False,
             http_client=anthropic.DefaultAsyncHttpxClient(
-                event_hooks={"request": [wait_at_gate]}
+                event_hooks={"request": [wait_at_gate], "response": [bound_reply]},
+                headers=PLAIN,
+                follow_redirects=False,
             ),
         )
         self._by_key: dict[str, anthropic.AsyncAnthropic] = {}

@@ -4,9 +4,10 @@ Each attempt is committed before it is sent. A fault that passes is waited for, 
 bounds; one that does not is left at once for the next model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.adapters.models import prices
@@ -18,7 +19,7 @@ from trading_assets.adapters.models.replies import Reading, Reply, Silence
 from trading_assets.adapters.models.servers import Server
 from trading_assets.adapters.models.surroundings import Surroundings
 from trading_assets.adapters.models.verdicts import Then, Verdict, pause_seconds
-from trading_assets.errors import ModelUnavailable
+from trading_assets.errors import ModelUnavailable, QuestionRejected
 from trading_assets.models.call import Attempt, Ending, Settlement
 from trading_assets.models.question import (
     Answer,
@@ -31,6 +32,12 @@ from trading_assets.models.question import (
 
 REQUEST_IDS = ("request-id", "x-request-id")
 SCHEMA_WORDS = ("response_format", "json_schema", "grammar")
+LONGEST_CLOSED_SECONDS = 86_400.0
+"""A server that asks for longer is asked once a day all the same."""
+
+FOR_GOOD = {Outcome.SPEND_LIMITED, Outcome.UNAUTHORIZED, Outcome.REJECTED}
+"""What will be no different in a minute."""
+
 LONGEST_TEXT = 2000
 """Characters of a reason that are kept; the reply itself is kept whole."""
 
@@ -105,10 +112,12 @@ class Conversation:
 
         Raises:
             ModelUnavailable: If none is.
+            QuestionRejected: If each that could be asked refuses the request itself.
             BudgetSpent: If the next attempt could cost more than there is left.
         """
         self._started = self._surroundings.clock()
         last, model, silent = Verdict(outcome=Outcome.UNREACHABLE, then=Then.DONE), "", []
+        outcomes: set[Outcome] = set()
         try:
             for model, server in chain:
                 last = await self._ask_model(_Candidate(model, server))
@@ -117,16 +126,19 @@ class Conversation:
                         model, last.reading or Reading(outcome=last.outcome)
                     )
                 silent.append(f"{model}: {last.outcome}, {last.reason}")
+                outcomes.add(last.outcome)
         except Exception as error:
             self._end(model, last, reason=str(error))
             raise
         if last.reading is not None:  # somebody is there, and makes no sense
             return self._answered(model, last.reading)
         self._end(model, last, reason="; ".join(silent))
-        raise ModelUnavailable(f"no model could be heard: {'; '.join(silent)}")
+        raise _unavailable(f"no model could be heard: {'; '.join(silent)}", outcomes)
 
     async def _ask_model(self, candidate: _Candidate) -> Verdict:
         """The last word of one model; ``done`` if it is an answer."""
+        if (closed := self._closed(candidate)) is not None:
+            return closed
         failures = doubtful = 0
         refused_key: Verdict | None = None
         while True:
@@ -142,8 +154,32 @@ class Conversation:
             doubtful += verdict.is_doubtful
             is_patient = self._is_patient(failures, doubtful, verdict)
             if verdict.then is Then.NEXT_MODEL or not is_patient:
+                self._remember(candidate, verdict)
                 return replace(verdict, then=Then.NEXT_MODEL)
             await self._pause(candidate.server, failures, verdict)
+
+    def _closed(self, candidate: _Candidate) -> Verdict | None:
+        """What a model has said to somebody else and would say again; None if nothing."""
+        server = candidate.server
+        if server.spent is not None:
+            return server.spent
+        until = server.closed_until.get(candidate.name)
+        if until is None or until <= self._surroundings.now():
+            return None
+        return Verdict(
+            outcome=Outcome.RATE_LIMITED,
+            then=Then.NEXT_MODEL,
+            reason=f"it wants to be left alone until {until:%Y-%m-%d %H:%M:%S} UTC",
+        )
+
+    def _remember(self, candidate: _Candidate, verdict: Verdict) -> None:
+        """Keep others from asking what would be answered in the same way."""
+        server, seconds = candidate.server, verdict.retry_after_seconds or 0.0
+        if verdict.outcome is Outcome.SPEND_LIMITED:
+            server.spent = replace(verdict, then=Then.NEXT_MODEL)
+        elif seconds > self._patience.longest_wait_seconds:
+            wait = timedelta(seconds=min(seconds, LONGEST_CLOSED_SECONDS))
+            server.closed_until[candidate.name] = self._surroundings.now() + wait
 
     def _is_patient(self, failures: int, doubtful: int, verdict: Verdict) -> bool:
         asked_for = verdict.retry_after_seconds or 0.0
@@ -175,8 +211,9 @@ class Conversation:
             verdict = await self._send(candidate, key, has_schema=has_schema)
             if has_schema and _may_be_the_schema(server, verdict):
                 in_words = await self._send(candidate, key, has_schema=False)
-                if not in_words.is_refused_request:
+                if in_words.then is Then.DONE:
                     server.without_schema.add(name)
+                if not in_words.is_refused_request:
                     verdict = in_words
             if verdict.then is Then.NEXT_KEY:
                 server.keys.refuse(key)
@@ -305,6 +342,13 @@ def storable(text: str, longest: int | None = LONGEST_TEXT) -> str:
     return (
         whole.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     )
+
+
+def _unavailable(why: str, outcomes: Collection[Outcome]) -> ModelUnavailable:
+    """Nobody was heard, of whom each said one of *outcomes* in the end."""
+    if Outcome.REJECTED in outcomes and FOR_GOOD.issuperset(outcomes):
+        return QuestionRejected(why)
+    return ModelUnavailable(why, may_pass=not FOR_GOOD.issuperset(outcomes))
 
 
 def _may_be_the_schema(server: Server, verdict: Verdict) -> bool:

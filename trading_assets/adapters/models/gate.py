@@ -11,6 +11,9 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
+MOST_REPLY_BYTES = 8_000_000
+"""Of an answer to one question; an honest one has some ten thousand."""
+
 _CURRENT: ContextVar["Gate"] = ContextVar("gate")
 
 
@@ -18,15 +21,20 @@ class Gate:
     """Where one request waits until it may go out; from then on its time is bounded."""
 
     def __init__(
-        self, permission: Coroutine[Any, Any, None], timeout_seconds: float
+        self,
+        permission: Coroutine[Any, Any, None],
+        timeout_seconds: float,
+        most_bytes: int | None = MOST_REPLY_BYTES,
     ) -> None:
         """Begin to wait for *permission*; if it fails, nothing is sent.
 
         Args:
             permission: Done when the request may go out.
             timeout_seconds: From then on, for a whole reply.
+            most_bytes: Of the reply, as it comes over the wire; None for any number.
         """
         self.timeout_seconds = timeout_seconds
+        self.most_bytes = most_bytes
         self._permission = asyncio.ensure_future(permission)
         self._timeout = asyncio.timeout(None)
 
@@ -69,14 +77,22 @@ class Gate:
 
 
 def open_gate(timeout_seconds: float) -> Gate:
-    """A gate for what has nothing to wait for; its time is bounded all the same."""
-    return Gate(_granted(), timeout_seconds)
+    """A gate for what has nothing to wait for; its time is bounded all the same.
+
+    Results of a batch may be as long as they like.
+    """
+    return Gate(_granted(), timeout_seconds, most_bytes=None)
 
 
 async def _granted() -> None:
     """Permission from the beginning."""
 
 
+def current_gate() -> Gate:
+    """The one that the request of this task goes through."""
+    return _CURRENT.get()
+
+
 async def wait_at_gate(_request: object) -> None:
     """What a client of HTTP does before it sends a request."""
-    await _CURRENT.get().passed()
+    await current_gate().passed()

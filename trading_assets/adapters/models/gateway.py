@@ -108,13 +108,14 @@ class Gateway(ModelGateway):
     @override
     async def answer(self, question: Question, errand: Errand) -> Answer:
         key = question.key
-        known = await self._known(key)
+        errand = errand if errand.run_id else replace(errand, run_id=self._run_id)
+        known = await self._known(key, errand)
         if known is not None:
             return known
         talk = Conversation(
             question,
             key,
-            errand if errand.run_id else replace(errand, run_id=self._run_id),
+            errand,
             self._book,
             self._funds,
             self._settings.patience,
@@ -134,26 +135,31 @@ class Gateway(ModelGateway):
         else:
             ended.add_done_callback(lambda _: self._book.give_back(key))
 
-    async def _known(self, key: str) -> Answer | None:
-        """What is on record; None if it is ours to ask, and nobody else's meanwhile."""
+    async def _known(self, key: str, errand: Errand) -> Answer | None:
+        """What is on record; None if it is ours to ask, and nobody else's meanwhile.
+
+        Whoever asks anew, and is tried again, has what the same run has asked so far.
+        """
         since = self._surroundings.now() if self._settings.is_refreshing else None
         wait_seconds = POLL_SECONDS
-        while (known := await self._looked_up(key, since)) is None:
+        while (known := await self._looked_up(key, since, errand.run_id)) is None:
             await self._surroundings.sleep(wait_seconds)
             wait_seconds = min(2 * wait_seconds, LONGEST_POLL_SECONDS)
         return known if isinstance(known, Answer) else None
 
-    async def _looked_up(self, key: str, since: datetime | None) -> Answer | bool | None:
+    async def _looked_up(
+        self, key: str, since: datetime | None, run_id: str
+    ) -> Answer | bool | None:
         if self._book.is_local:
-            return self._taken(key, since)
-        return await asyncio.to_thread(self._taken, key, since)
+            return self._taken(key, since, run_id)
+        return await asyncio.to_thread(self._taken, key, since, run_id)
 
-    def _taken(self, key: str, since: datetime | None) -> Answer | bool | None:
+    def _taken(self, key: str, since: datetime | None, run_id: str) -> Answer | bool | None:
         """What is on record, or True if the question was taken; None if others have it."""
         if not self._book.take(key):
             return None
         try:
-            known = self._book.recorded(key, since)
+            known = self._book.recorded(key, since, run_id)
         except BaseException:
             self._book.give_back(key)
             raise

@@ -4,8 +4,10 @@ from collections.abc import Awaitable
 from typing import Any, NamedTuple, cast
 
 from trading_assets.adapters.models.gate import Gate
-from trading_assets.adapters.models.replies import Reply, Silence
+from trading_assets.adapters.models.replies import Reply, ReplyTooLong, Silence
 from trading_assets.adapters.models.silence import silence_after, silence_of
+
+LONGEST_CONNECT_SECONDS = 10.0
 
 
 class SdkErrors(NamedTuple):
@@ -14,10 +16,17 @@ class SdkErrors(NamedTuple):
     Attributes:
         status: For a reply with a status of 400 or more; has its ``response``.
         connection: For no reply.
+        other: For anything else that it does not like.
     """
 
     status: type[Exception]
     connection: type[Exception]
+    other: type[Exception]
+
+
+def connect_seconds(timeout_seconds: float) -> float:
+    """How long to wait for a connection, so that it is known that nothing was sent."""
+    return min(LONGEST_CONNECT_SECONDS, timeout_seconds / 2)
 
 
 async def heard(asked: Awaitable[Any], gate: Gate, errors: SdkErrors) -> Reply | Silence:
@@ -33,4 +42,6 @@ async def heard(asked: Awaitable[Any], gate: Gate, errors: SdkErrors) -> Reply |
         return silence_of(error, gate.timeout_seconds)
     except TimeoutError:
         return silence_after(gate.timeout_seconds)
+    except (ReplyTooLong, errors.other) as error:
+        return Silence(is_sent=True, is_timeout=False, reason=str(error))
     return Reply(raw.status_code, dict(raw.headers), body)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
-from trading_assets.adapters.models.hearing import SdkErrors, heard
+from trading_assets.adapters.models.hearing import SdkErrors, connect_seconds, heard
 from trading_assets.adapters.models.replies import Reply, Silence
 
 if TYPE_CHECKING:
@@ -23,16 +23,27 @@ class OpenAiCaller:
         # Seconds, and not needed where everything is on record.
         import openai  # noqa: PLC0415
 
-        self._errors = SdkErrors(openai.APIStatusError, openai.APIConnectionError)
+        from trading_assets.adapters.models.reply_bounds import (  # noqa: PLC0415
+            PLAIN,
+            bound_reply,
+        )
+
+        self._errors = SdkErrors(
+            openai.APIStatusError, openai.APIConnectionError, openai.OpenAIError
+        )
         self._timeout_seconds = timeout_seconds
         self._is_chat = is_chat
         self._client = openai.AsyncOpenAI(
             api_key="none",
             base_url=base_url,
-            timeout=timeout_seconds,
+            timeout=openai.Timeout(
+                timeout_seconds, connect=connect_seconds(timeout_seconds)
+            ),
             max_retries=0,
             http_client=openai.DefaultAsyncHttpxClient(
-                event_hooks={"request": [wait_at_gate]}
+                event_hooks={"request": [wait_at_gate], "response": [bound_reply]},
+                headers=PLAIN,
+                follow_redirects=False,
             ),
         )
         self._by_key: dict[str, openai.AsyncOpenAI] = {}

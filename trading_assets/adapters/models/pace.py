@@ -13,7 +13,10 @@ from datetime import datetime, timedelta
 
 from trading_assets.adapters.models.surroundings import Surroundings
 
-DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
+DURATION = re.compile(
+    r"(?:(?P<hours>\d+)h)?(?:(?P<minutes>\d+)m(?!s))?"
+    r"(?:(?P<seconds>\d+(?:\.\d+)?)s)?(?:(?P<milliseconds>\d+)ms)?"
+)
 PREFIXES = ("anthropic-ratelimit-", "x-ratelimit-")
 SAME_WINDOW = timedelta(seconds=1)
 """Replies may overtake each other; of the same window, what is less is newer."""
@@ -139,12 +142,11 @@ def _window(told: Mapping[str, str], now: datetime) -> _Window | None:
 
 def _instant(told: str, now: datetime) -> datetime | None:
     """When a window ends: an instant, a duration such as ``6m0s``, or seconds."""
-    if told and (found := DURATION.fullmatch(told)):
-        hours, minutes, seconds, milliseconds = (float(it or 0) for it in found.groups())
-        return now + timedelta(
-            hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
-        )
     try:
+        if told and (found := DURATION.fullmatch(told)):
+            return now + timedelta(
+                **{name: float(it or 0) for name, it in found.groupdict().items()}
+            )
         return now + timedelta(seconds=float(told))
     except (ValueError, OverflowError):
         pass

@@ -30,6 +30,7 @@ class ModelGateway(Protocol):
 
         Raises:
             ModelUnavailable: If nobody could be heard.
+            QuestionRejected: If nobody takes this question as it is.
             BudgetSpent: If asking could cost more than the budget has left.
             InvalidInput: If a model has no key, no address, or no known price.
         """

@@ -14,6 +14,10 @@ EXCERPT = 300
 """Characters of a reply that a message quotes."""
 
 
+class ReplyTooLong(Exception):
+    """A reply that goes on beyond its bound; the rest is not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer of HTTP, whatever it says.

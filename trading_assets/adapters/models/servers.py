@@ -1,7 +1,7 @@
 """One provider: its protocol, its keys, its pace, and what it can't do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -80,6 +80,9 @@ class Server:
 
     Attributes:
         without_schema: Names of models for which it takes no schema.
+        spent: Why it takes nothing more that costs; None while it does.
+        closed_until: Until when models of a name want to be left alone, where that is
+            longer than anybody waits.
     """
 
     provider: Provider
@@ -88,6 +91,8 @@ class Server:
     pace: Pace
     timeout_seconds: float
     without_schema: set[str] = field(default_factory=set)
+    spent: Verdict | None = None
+    closed_until: dict[str, datetime] = field(default_factory=dict)
 
     async def ask(
         self, question: Question, model: str, key: ApiKey, gate: Gate, *, has_schema: bool
@@ -96,15 +101,21 @@ class Server:
         request = LANGUAGES[self.provider].request
         arguments = request(question, model, has_schema=has_schema)
         came = await self.caller.send(key.secret, arguments, gate)
-        if isinstance(came, Silence):
-            return came
-        body = self.keys.scrubbed(came.body)
-        return Reply(came.status, {k.lower(): v for k, v in came.headers.items()}, body)
+        return without_keys(came, self.keys)
 
     def judged(self, came: Reply | Silence, now: datetime) -> Verdict:
         """What to make of what came back."""
         language = LANGUAGES[self.provider]
         return judged(came, language.read, language.error_code, now)
+
+
+def without_keys(came: Reply | Silence, keys: KeyPool) -> Reply | Silence:
+    """*came* without any of *keys* in it."""
+    if isinstance(came, Silence):
+        reason = keys.scrubbed(came.reason.encode(errors="replace")).decode()
+        return replace(came, reason=reason)
+    headers = {name.lower(): value for name, value in came.headers.items()}
+    return Reply(came.status, headers, keys.scrubbed(came.body))
 
 
 def require_access(provider: Provider, access: Access) -> None:

@@ -21,12 +21,16 @@ def silence_of(error: Exception, timeout_seconds: float) -> Silence:
         timeout_seconds: How long was waited at most.
     """
     cause = type(error.__cause__).__name__
+    if cause == "LocalProtocolError":  # it quotes the header that it did not like
+        said = "the request can't be put together"
+    else:
+        said = str(error.__cause__ or error)
     is_timeout = "Timeout" in cause
     waited = f" after at most {timeout_seconds:g} s" if is_timeout else ""
     return Silence(
         is_sent=cause not in NEVER_SENT,
         is_timeout=is_timeout,
-        reason=" ".join(f"{cause}{waited}: {error.__cause__ or error}".split()),
+        reason=" ".join(f"{cause}{waited}: {said}".split()),
     )
 
 

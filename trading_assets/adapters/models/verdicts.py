@@ -22,7 +22,7 @@ from trading_assets.adapters.models.replies import (
     parsed,
     words,
 )
-from trading_assets.models.question import Outcome
+from trading_assets.models.question import Outcome, Usage
 
 SPEND_CODES = {
     "enforced_spend_limit_reached",
@@ -34,6 +34,10 @@ SPEND_CODES = {
     "billing_error",
 }
 SPEND_WORDS = ("credit balance", "spend limit", "exceeded your current quota")
+FILTER_CODES = {"content_filter", "content_policy_violation", "invalid_prompt"}
+FILTER_WORDS = ("content filter", "content management policy", "content policy")
+"""Of servers that refuse an answer before there is one, and call it a bad request."""
+
 EXPIRED_WORDS = ("expired", "revoked", "disabled", "deactivated")
 PROXY_TIMEOUT = 524
 """Of some proxies, as 504: whoever is behind them may have gone on."""
@@ -134,8 +138,13 @@ def _of_error(
     error = mapping(told.get("error"))
     code = error_code(told) or words(error.get("type"))
     message = words(error.get("message")) or excerpt(reply.body)
+    if HTTPStatus.MULTIPLE_CHOICES <= reply.status < HTTPStatus.BAD_REQUEST:
+        message = "it sends us elsewhere, where nobody follows with a question and a key"
     reason = " ".join(f"HTTP {reply.status} {code}: {message}".split())
     outcome, then = _class_of(reply.status, code, message.lower())
+    if outcome is Outcome.REFUSED:
+        reading = Reading(outcome=outcome, reason=reason, usage=Usage())
+        return Verdict(outcome=outcome, then=then, reason=reason, reading=reading)
     if reply.headers.get("x-should-retry") == "false" and then is Then.AGAIN:
         then = Then.NEXT_MODEL
     return Verdict(
@@ -153,6 +162,9 @@ def _class_of(status: int, code: str, message: str) -> tuple[Outcome, Then]:
     is_named = code in SPEND_CODES or any(it in message for it in SPEND_WORDS)
     if status == HTTPStatus.PAYMENT_REQUIRED or (is_client_error and is_named):
         return Outcome.SPEND_LIMITED, Then.NEXT_MODEL
+    is_filtered = code in FILTER_CODES or any(it in message for it in FILTER_WORDS)
+    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and is_filtered:
+        return Outcome.REFUSED, Then.DONE
     if status == HTTPStatus.FORBIDDEN:
         is_expired = any(it in f"{code} {message}" for it in EXPIRED_WORDS)
         return Outcome.UNAUTHORIZED, Then.NEXT_KEY if is_expired else Then.NEXT_MODEL
@@ -172,10 +184,10 @@ def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | No
         return seconds
     try:
         at = parsedate_to_datetime(told)
-    except ValueError:
+        at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        return max(0.0, (at - now).total_seconds())
+    except (ValueError, OverflowError):
         return None
-    at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-    return max(0.0, (at - now).total_seconds())
 
 
 def _number(told: str | None) -> float | None:

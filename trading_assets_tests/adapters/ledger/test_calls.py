@@ -151,7 +151,6 @@ def test_the_newest_that_was_heard_is_the_answer(book: CallBook) -> None:
             ("old", Outcome.ANSWERED),
             ("new", Outcome.REFUSED),
             ("", Outcome.OVERLOADED),
-            ("", Outcome.MALFORMED),
         ],
         start=1,
     ):
@@ -167,8 +166,24 @@ def test_the_newest_that_was_heard_is_the_answer(book: CallBook) -> None:
     assert (answer.call_id, answer.is_recorded) == (f"{key[:24]}-2", True)
     assert (answer.cost_usd, answer.recorded_cost_usd) == (0.0, 0.25)
     assert book.recorded(key, since=AT + timedelta(hours=2)) == answer
-    assert book.recorded(key, since=AT + timedelta(hours=2, seconds=1)) is None
+    later = AT + timedelta(hours=2, seconds=1)
+    assert book.recorded(key, since=later) is None
+    assert book.recorded(key, since=later, run_id="run-1") == answer
+    assert book.recorded(key, since=later, run_id="run-2") is None
     assert book.recorded(make_question(sample=2).key) is None
+
+
+@pytest.mark.parametrize(("usage", "is_heard"), [(USAGE, True), (Usage(), False)])
+def test_nonsense_is_an_answer_only_if_it_was_paid_for(
+    book: CallBook,
+    usage: Usage,
+    is_heard: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    call_id = begin(book)
+    ending = replace(make_ending("", Outcome.MALFORMED), usage=usage)
+    book.end(call_id, ending).result()
+
+    assert (book.recorded(make_question().key) is not None) is is_heard
 
 
 LIMITS = ["run_usd", "day_usd", "strategy_usd"]
@@ -269,6 +284,21 @@ def test_a_write_that_fails_spoils_no_other_and_is_told_at_the_end(
 
     assert book.flush().result() is None
     assert book.call(call_id).ending == make_ending()
+
+
+def test_what_has_failed_is_told_to_whoever_flushes_along_with_others(
+    book: CallBook,
+) -> None:
+    call_id = begin(book)
+    bad = replace(make_settlement(), status="many")  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="integer"):
+        book.settle(call_id, make_errand(), make_attempt(), bad).result()
+    book.end(call_id, make_ending())  # waits a moment, and goes along
+
+    with pytest.raises(Exception, match="integer"):
+        book.flush().result()
+
+    assert book.flush().result() is None
 
 
 def test_a_closed_book_can_be_opened_by_using_it(book: CallBook) -> None:

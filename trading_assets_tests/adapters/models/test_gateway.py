@@ -3,15 +3,18 @@
 import asyncio
 import json
 import logging
+import socket
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
-from trading_assets.adapters.models.access import Access
+from trading_assets.adapters.models.access import Access, ApiKey
+from trading_assets.adapters.models.gate import MOST_REPLY_BYTES
 from trading_assets.adapters.models.gateway import Gateway, GatewaySettings, picture_path
 from trading_assets.adapters.models.surroundings import Surroundings
-from trading_assets.errors import InvalidInput, ModelUnavailable
+from trading_assets.errors import InvalidInput, ModelUnavailable, QuestionRejected
 from trading_assets.models.question import Answer, Outcome, Provider
 from trading_assets_tests.adapters.models.desks import (
     ANTHROPIC,
@@ -65,12 +68,24 @@ def test_refreshing_asks_anew_and_its_answer_counts_from_then_on(desk: Desk) -> 
     desk.ask(make_question())
     desk.time.seconds += 1
 
-    fresh = desk.ask(make_question(), is_refreshing=True)
+    fresh = desk.ask(make_question(), make_errand(run_id="run-2"), is_refreshing=True)
     later = desk.ask(make_question())
 
     assert (fresh.text, fresh.is_recorded) == ("new", False)
     assert (later.text, later.is_recorded) == ("new", True)
     assert fresh.call_id.endswith("-2")
+
+
+def test_refreshing_that_is_tried_again_pays_for_nothing_twice(desk: Desk) -> None:
+    desk.models.play(Play(text="old"), Play(text="new"))
+    desk.ask(make_question())
+
+    for _ in range(2):
+        desk.time.seconds += 1
+        errand = make_errand(run_id="run-2")
+        assert desk.ask(make_question(), errand, is_refreshing=True).text == "new"
+
+    assert len(desk.models.requests) == 2
 
 
 @pytest.mark.parametrize("is_refreshing", [False, True])
@@ -131,14 +146,16 @@ def test_what_was_heard_and_is_no_answer_is_told_once_and_kept(
 
 
 @every_model
-def test_no_words_at_all_are_malformed_and_not_kept(desk: Desk, model: str) -> None:
+def test_no_words_at_all_are_malformed_and_paid_for_once(desk: Desk, model: str) -> None:
     desk.models.play(Play(fault=Fault.EMPTY))
 
     answer = desk.ask(make_question(model))
+    again = desk.ask(make_question(model))
 
-    assert answer.outcome is Outcome.MALFORMED
+    assert answer.outcome is again.outcome is Outcome.MALFORMED
     assert answer.reason == "the model said nothing"
-    assert desk.ask(make_question(model)).outcome is Outcome.ANSWERED
+    assert again.is_recorded
+    assert len(desk.models.requests) == 1
 
 
 @every_model
@@ -260,6 +277,109 @@ def test_what_does_not_pass_is_asked_once(
     assert desk.time.slept == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind", "may_pass"),
+    [
+        (Fault.SPEND_LIMIT, ModelUnavailable, False),
+        (Fault.UNAUTHORIZED, ModelUnavailable, False),
+        (Fault.OVERLOADED, ModelUnavailable, True),
+        (Fault.NOT_FOUND, QuestionRejected, False),
+        (Fault.REDIRECT, QuestionRejected, False),
+    ],
+)
+def test_it_is_told_whether_another_try_may_help(
+    desk: Desk,
+    fault: Fault,
+    kind: type[ModelUnavailable],
+    may_pass: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    desk.models.always(Play(fault=fault))
+
+    with pytest.raises(ModelUnavailable) as raised:
+        desk.ask(make_question())
+
+    assert type(raised.value) is kind
+    assert raised.value.may_pass is may_pass
+
+
+@pytest.mark.parametrize(
+    ("play", "asked"),
+    [
+        (Play(fault=Fault.SPEND_LIMIT), 1),
+        (Play(fault=Fault.RATE_LIMITED, retry_after="3600"), 1),
+        (Play(fault=Fault.RATE_LIMITED, retry_after="3"), 15),
+        (Play(fault=Fault.BAD_REQUEST), 3),
+    ],
+)
+def test_who_will_say_no_to_everybody_is_asked_once(
+    desk: Desk, play: Play, asked: int
+) -> None:
+    desk.models.always(play, model=ANTHROPIC.partition("/")[2])
+
+    async def one_by_one() -> list[Answer]:
+        async with desk.gateway(fallback=(OPENAI,)) as gateway:
+            return [
+                await gateway.answer(make_question(sample=it), make_errand())
+                for it in (1, 2, 3)
+            ]
+
+    answers = run(one_by_one())
+
+    assert {it.model_asked for it in answers} == {OPENAI}
+    assert len(desk.models.requests) == asked + 3
+
+
+@every_model
+def test_nobody_follows_to_another_place(desk: Desk, model: str) -> None:
+    with FakeModels() as elsewhere:
+        place = f"{elsewhere.url('anthropic')}/v1/messages"
+        desk.models.always(Play(fault=Fault.REDIRECT, headers={"location": place}))
+
+        with pytest.raises(ModelUnavailable, match="it sends us elsewhere"):
+            desk.ask(make_question(model))
+
+        assert elsewhere.requests == []
+
+
+@every_model
+def test_a_question_that_a_filter_stops_is_refused_and_costs_nothing(
+    desk: Desk, model: str
+) -> None:
+    desk.models.play(Play(fault=Fault.POLICY))
+
+    answer = desk.ask(make_question(model))
+
+    assert answer.outcome is Outcome.REFUSED
+    assert "content filtering policy" in answer.reason
+    assert answer.cost_usd == 0.0
+    assert desk.ask(make_question(model)).is_recorded
+
+
+FAR = "Mon, 01 Jan 99999999999999 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("reset", ["99999999999h", "9" * 400 + "h", "1e308", "nan", FAR])
+@every_model
+def test_headers_that_make_no_sense_do_no_harm(desk: Desk, model: str, reset: str) -> None:
+    names = ("anthropic-ratelimit-requests-{}", "x-ratelimit-{}-requests")
+    told = {"reset": reset, "remaining": "9" * 400, "limit": "nan"}
+    odd = {name.format(of): value for name in names for of, value in told.items()}
+    desk.models.play(
+        Play(fault=Fault.OVERLOADED, retry_after=FAR, headers=odd), Play(headers=odd)
+    )
+
+    assert desk.ask(make_question(model)).outcome is Outcome.ANSWERED
+
+
+@every_model
+def test_a_reply_without_end_is_not_read_to_it(desk: Desk, model: str) -> None:
+    desk.models.play(Play(text="x" * MOST_REPLY_BYTES))
+
+    answer = desk.ask(make_question(model))
+
+    assert desk.outcomes(answer) == ["ambiguous_billed", "answered"]
+
+
 @every_model
 def test_the_next_model_is_asked_when_one_can_not_be_heard(desk: Desk, model: str) -> None:
     other = next(it for it in MODELS if it != model)
@@ -375,6 +495,61 @@ def test_a_server_that_is_not_there_was_never_billed(desk: Desk) -> None:
 
     assert desk.book.flush().result() is None
     assert desk.book.spent("charts") == 0.0
+
+
+def test_a_server_that_takes_no_connection_was_never_billed(desk: Desk) -> None:
+    with socket.socket() as deaf, ExitStack() as stack:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(3):  # whoever comes after these is left standing
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the socket's own
+            waiting.connect_ex(deaf.getsockname())
+        gateway = Gateway(
+            GatewaySettings(timeout_seconds=0.4),
+            {
+                Provider.ANTHROPIC: Access.of(
+                    KEY, f"http://127.0.0.1:{deaf.getsockname()[1]}"
+                )
+            },
+            desk.book,
+            desk.pictures,
+            desk.time.surroundings,
+        )
+
+        with pytest.raises(ModelUnavailable, match="unreachable, ConnectTimeout"):
+            run(gateway.answer(make_question(), make_errand()))
+
+    assert desk.book.flush().result() is None
+    assert desk.book.spent("charts") == 0.0
+
+
+def test_what_an_sdk_says_of_a_key_is_not_kept(desk: Desk) -> None:
+    access = Access((ApiKey(f"{KEY}\n{KEY}"),), desk.models.url("anthropic"))
+    gateway = Gateway(
+        GatewaySettings(),
+        {Provider.ANTHROPIC: access},
+        desk.book,
+        desk.pictures,
+        desk.time.surroundings,
+    )
+
+    with pytest.raises(ModelUnavailable) as raised:
+        run(gateway.answer(make_question(), make_errand()))
+
+    desk.book.close()
+    written = b"".join(it.read_bytes() for it in desk.folder.rglob("*") if it.is_file())
+    assert KEY.encode() not in written
+    assert KEY not in repr(raised.value)
+
+
+def test_a_server_that_is_away_is_not_one_without_schemas(desk: Desk) -> None:
+    desk.models.play(Play(fault=Fault.NO_SCHEMA), Play(fault=Fault.UNAVAILABLE))
+
+    desk.ask_all([make_question(COMPATIBLE)])
+
+    bodies = [it.body for it in desk.models.requests]
+    assert ["response_format" in it for it in bodies] == [True, False, True]
 
 
 def test_a_server_without_schemas_is_told_in_words_and_remembered(desk: Desk) -> None:

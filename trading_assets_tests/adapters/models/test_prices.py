@@ -93,6 +93,18 @@ def test_an_address_that_is_none_is_refused_and_not_shown() -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("key", ["sk-“1234567”", "sk-12\x0034567", "sk-\N{BULLET}1234567"])
+def test_what_can_be_no_key_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(InvalidInput, match="a key of models") as raised:
+        Access.of(f"sk-good-1234567,{key}")
+
+    assert "1234567" not in str(raised.value)
+
+
+def test_keys_may_stand_on_lines_of_their_own() -> None:
+    assert Access.of("sk-one\nsk-two\n") == Access.of("sk-one, sk-two")
+
+
 def test_a_compatible_server_falls_back_to_openai_and_takes_its_key_only_there() -> None:
     openai = {"OPENAI_API_KEY": "sk-open", "OPENAI_BASE_URL": "http://one/v1"}
     own = openai | {"COMPATIBLE_BASE_URL": "http://two/v1"}
