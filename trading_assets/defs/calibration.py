@@ -13,6 +13,7 @@ from trading_assets.core.calibration import (
     CALIBRATION_VERSION,
     HORIZON,
     Calibration,
+    Sample,
     calibration_of,
 )
 from trading_assets.core.outcomes import outcomes_of
@@ -152,10 +153,13 @@ def _crossed(
 
 
 def _told(found: Calibration) -> dict[str, Any]:
-    """Figures of the first line, and all lines as a table."""
+    """Figures of the first line, if it is out of sample; and all lines as a table."""
     if found.groups.empty:
         return {"status": "no signal is resolved yet"}
     line = found.groups.iloc[0]
+    every = {"all of them": table(found.groups)}
+    if line["sample"] != Sample.OUT:
+        return {"signals out of sample": 0, "status": line["status"], **every}
     told: dict[str, Any] = {}
     for name, column in TOLD.items():
         figure = line[column]
@@ -164,4 +168,4 @@ def _told(found: Calibration) -> dict[str, Any]:
         elif not pd.isna(figure):
             scale = 100 if column in IN_PER_CENT else 1
             told[name] = rounded(float(figure) * scale)
-    return told | {"all of them": table(found.groups)}
+    return told | every

@@ -9,6 +9,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_assets.adapters.storage.port import Replacement
 from trading_assets.core.outcomes import HORIZONS, bars_since, outcomes_of
 from trading_assets.core.panel import Panel
 from trading_assets.defs.calibration import calibration_path
@@ -119,6 +120,22 @@ def test_the_calibration_is_kept_as_a_picture_with_its_figures(ranged: World) ->
     assert "/charts/ranges/calibration/calibration.png?" in str(told["calibration"].value)
     assert str(told["status"].value).startswith("uncalibrated: ")
     assert {"hit %", "Brier score", "always long %", "all of them"} <= set(told)
+
+
+def test_nothing_in_sample_is_told_as_a_headline(ranged: World, tmp_path: Path) -> None:
+    world = ranged.copied(tmp_path / "world")
+    rows = world.warehouse.read(SIGNAL_OUTCOMES)
+    named = rows[list(SIGNAL_OUTCOMES.partition)].drop_duplicates()
+    tainted = rows.assign(is_out_of_sample=False)
+    world.warehouse.replace(Replacement(SIGNAL_OUTCOMES, named, tainted))
+
+    result = world.make_outcomes("ranges", only=[CALIBRATION])
+
+    (event,) = result.get_asset_materialization_events()
+    told = event.materialization.metadata
+    assert told["signals out of sample"].value == 0
+    assert "contaminated" in str(told["status"].value)
+    assert set(told) == {"calibration", "signals out of sample", "status", "all of them"}
 
 
 def test_each_partition_tells_of_the_horizon_that_analysts_are_judged_by(

@@ -32,6 +32,9 @@ from trading_assets.models.approval import (
 from trading_assets.models.intent import OrderTicket
 from trading_assets.strategies.spec import ApprovalRule
 
+STILL_SAID = {ApprovalState.APPROVED, ApprovalState.REJECTED, ApprovalState.SUBMITTED}
+"""What has become of a proposal by its answer, and by nothing else."""
+
 KEY = ("lane", "order_id", "number")
 SAME = [APPROVAL_RULINGS.c[name] == APPROVAL_PROPOSALS.c[name] for name in KEY]
 PLAIN = (
@@ -170,8 +173,9 @@ class ApprovalBook(LedgerPart):
         ruling = Ruling(state=state, who=who, why=why, at=at)
         with writing(self._engine) as connection:
             standing = _locked(connection, asked)
-            if standing.answer is not None and standing.answer.state is state:
-                return standing.answer
+            said = standing.answer
+            if said is not None and said.state is state and standing.state in STILL_SAID:
+                return said
             if not standing.waits(at):
                 raise ApprovalClosed(_why_closed(standing))
             _add(connection, standing, ruling)

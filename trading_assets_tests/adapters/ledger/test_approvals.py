@@ -172,6 +172,17 @@ def test_what_waits_or_is_approved_can_be_superseded(
 # Asking
 
 
+@pytest.mark.parametrize("state", [ApprovalState.SUPERSEDED, ApprovalState.REFUSED])
+def test_approving_what_is_over_since_it_was_approved_is_told(
+    book: ApprovalBook, asked: Approval, state: ApprovalState
+) -> None:
+    book.approve(asked, "ann", "", after(60))
+    book.note(asked, state, DESK, "it was decided anew", after(90))
+
+    with pytest.raises(ApprovalClosed, match=f"it is {state} since"):
+        book.approve(asked, "ann", "", after(120))
+
+
 def test_asking_again_keeps_the_answer(book: ApprovalBook, place: str) -> None:
     (asked,) = propose(place, make_proposal())
     book.approve(asked, "ann", "fine", after(60))
