@@ -24,7 +24,7 @@ WORDS = ("system", "shared", "task", "schema", "reply")
 
 @click.command()
 @click.argument("what", metavar="ORDER_ID|FILL_ID|SYMBOL")
-@click.argument("session", type=DAY, required=False)
+@click.argument("session", type=DAY, required=False, metavar="[SESSION]")
 @click.option("--strategy", required=True, help="Whose order, fill or signal it is.")
 @click.option("--full", is_flag=True, help="Every word that was sent and came back.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -21,6 +21,7 @@ from trading_assets.defs.jobs import LOCATION, MODULE
 from trading_assets.errors import TradingAssetsError
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+FAILURE = f"{dg.Failure.__module__}.{dg.Failure.__qualname__}: "
 
 
 class RunFailed(TradingAssetsError):
@@ -118,7 +119,8 @@ def _report(
     elif event.is_step_failure and event.step_failure_data.error:
         error = event.step_failure_data.error
         cause = error.cause or error
-        faults.append(f"{step}: {cause.message.strip()}")
+        said = cause.message.strip().removeprefix(FAILURE)  # our own words, not a class
+        faults.append(f"{step}: {said}")
     elif event.event_type_value == "ASSET_CHECK_EVALUATION":
         verdict = event.asset_check_evaluation_data
         if not verdict.passed and verdict.severity is dg.AssetCheckSeverity.ERROR:
