@@ -1,6 +1,7 @@
 """How far a strategy's analyst can be trusted: figures, and a picture of them."""
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ from trading_assets.adapters.storage.port import Warehouse
 from trading_assets.core.calibration import (
     CALIBRATION_VERSION,
     HORIZON,
+    MAKER,
     Calibration,
     Sample,
     calibration_of,
@@ -22,7 +24,7 @@ from trading_assets.core.views import Views, views_of
 from trading_assets.defs.charts import MOUNT
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.outcomes import outcomes_version
-from trading_assets.defs.telling import rounded, table
+from trading_assets.defs.telling import rounded
 from trading_assets.models.signal import Action
 from trading_assets.models.tables import (
     BARS,
@@ -51,6 +53,15 @@ TOLD = {
     "status": "status",
 }
 """Figures of the analyst that spoke last, by the name they are shown under."""
+
+IN_WORDS = {
+    "hit": "hit_frac",
+    "Brier score": "brier",
+    "gained per signal": "expectancy_frac",
+    "always long": ALWAYS_HOLD,
+    "SMA cross": SMA_CROSS,
+}
+"""Figures of each line of all."""
 
 IN_PER_CENT = {"hit_frac", "expectancy_frac", "abstain_frac", ALWAYS_HOLD, SMA_CROSS}
 
@@ -153,11 +164,11 @@ def _crossed(
 
 
 def _told(found: Calibration) -> dict[str, Any]:
-    """Figures of the first line, if it is out of sample; and all lines as a table."""
+    """Figures of the first line, if it is out of sample; and all lines in words."""
     if found.groups.empty:
         return {"status": "no signal is resolved yet"}
     line = found.groups.iloc[0]
-    every = {"all of them": table(found.groups)}
+    every = {"all of them": dg.MetadataValue.md("\n".join(_lines(found.groups)))}
     if line["sample"] != Sample.OUT:
         return {"signals out of sample": 0, "status": line["status"], **every}
     told: dict[str, Any] = {}
@@ -169,3 +180,15 @@ def _told(found: Calibration) -> dict[str, Any]:
             scale = 100 if column in IN_PER_CENT else 1
             told[name] = rounded(float(figure) * scale)
     return told | every
+
+
+def _lines(groups: pd.DataFrame) -> Iterator[str]:
+    """One line of Markdown for each of *groups*; a table would be wider than the page."""
+    for line in groups.to_dict("records"):
+        maker = ", ".join(str(line[name]) for name in MAKER if line[name])
+        figures = [f"{line['signals']:,} signals"]
+        for name, column in IN_WORDS.items():
+            if not pd.isna(line[column]):
+                scale, unit = (100, " %") if column in IN_PER_CENT else (1, "")
+                figures.append(f"{name} {rounded(float(line[column]) * scale):g}{unit}")
+        yield f"- **{line['sample']}**, {maker}: {', '.join(figures)}; {line['status']}"
