@@ -27,7 +27,7 @@ from trading_assets.defs.coverage import (
 )
 from trading_assets.defs.lanes import OWNERS, Lane, Market
 from trading_assets.defs.partitions import Requested, looking_back
-from trading_assets.defs.telling import check, tell
+from trading_assets.defs.telling import check, rounded, tell
 from trading_assets.errors import ModelUnavailable, TradingAssetsError
 from trading_assets.models.signal import Action
 from trading_assets.models.tables import BARS, CORPORATE_ACTIONS, INDICATORS, SIGNALS
@@ -189,7 +189,8 @@ def _asked(analyst: Analyst, opined: Opined, rows: pd.DataFrame) -> dict[str, in
     return {
         "opinions": len(rows),
         "opinions already there": opined.kept,
-        "cost of all USD": float(rows["cost_usd"].sum()),
+        "cache hits %": rounded(100 * opined.kept / max(len(rows), 1)),
+        "cost of all USD": rounded(float(rows["cost_usd"].sum())),
     }
 
 

@@ -134,6 +134,7 @@ def test_making_it_again_asks_nobody_and_gives_the_same_bytes(
     pd.testing.assert_frame_equal(signals(world), before, check_exact=True)
     told = result.get_asset_materialization_events()[-1].materialization.metadata
     assert told["opinions already there"].value == 6
+    assert told["cache hits %"].value == 100
 
 
 def test_a_bar_that_is_restated_leaves_what_was_thought(
