@@ -19,13 +19,21 @@ from trading_assets.defs.approvals import (
     approvals_sensor,
     approved_orders_sensor,
 )
-from trading_assets.defs.jobs import APPROVAL, BACKFILL, LAUNCHED_BY, RANGE, book_job
+from trading_assets.defs.jobs import (
+    APPROVAL,
+    BACKFILL,
+    BOOK,
+    LAUNCHED_BY,
+    RANGE,
+    book_job,
+)
 from trading_assets.defs.launch import QUIET
 from trading_assets.defs.run_history import RUN_ENVIRONMENT
 from trading_assets.models.approval import DESK, Approval, ApprovalState
 from trading_assets.models.notice import Topic
 from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
 from trading_assets.sessions import trading_calendar
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.test_halts import EVENING, before, book, on, orders
 from trading_assets_tests.defs.test_ibkr_lane import (
     ACCOUNT_NAME,
@@ -154,21 +162,18 @@ def test_what_was_over_long_ago_is_no_news(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def viewed(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Market and views are made, and no book."""
+def afternoon(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The book is made up to the session before the evening."""
+    home = tmp_path_factory.mktemp("afternoon") / "world"
     text = CROSS.replace("bracket: false", ASKING)
-    world = World.made(tmp_path_factory.mktemp("viewed"), strategies=[text])
-    assert world.make_market().success
-    assert world.make_view("cross").success
+    world = on(shelf.take(home, Made.VIEWS, [text]), EVENING)
+    assert world.make_book("cross", None, before(world), only=BOOK[:-1]).success
     return world
 
 
 @pytest.fixture
-def world(viewed: World, tmp_path: Path) -> World:
-    """The book is made up to the session before the evening."""
-    world = on(viewed.copied(tmp_path / "world"), EVENING)
-    assert world.make_book("cross", None, before(world)).success
-    return world
+def world(afternoon: World, tmp_path: Path) -> World:
+    return on(afternoon.copied(tmp_path / "world"), EVENING)
 
 
 @pytest.fixture
