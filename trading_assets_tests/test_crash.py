@@ -32,6 +32,8 @@ from trading_assets.models.tables import (
 )
 from trading_assets_tests.defs.world import CROSS, World, assert_same_tables
 
+pytestmark = pytest.mark.together
+
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 KILLS = 25 if IS_LONG else 2
 MOMENTS = 10 if IS_LONG else 1

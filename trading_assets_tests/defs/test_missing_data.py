@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from trading_assets.defs.jobs import BOOK
 from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import (
     CROSS,
