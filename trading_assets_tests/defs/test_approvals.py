@@ -290,14 +290,13 @@ def asking_paper() -> str:
 
 
 @pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
+def street(shelf: Shelf, tmp_path: Path) -> Iterator[Street]:
+    base = shelf.take(tmp_path / "world", Made.MARKET, [asking_paper()])
     clock = Clock(CALENDAR.close_at(date(2024, 2, 1)))
     with FakeGateway(account=ACCOUNT_NAME, now=clock) as fake:
         for symbol, con_id in CON_IDS.items():
             fake.add_symbol(symbol, con_id=con_id)
-        street = Street(tmp_path / "world", fake, clock)
-        street.world.write_strategy(asking_paper(), "s0.yaml")
-        yield street
+        yield Street(base, fake, clock)
 
 
 def test_a_real_evening_waits_is_approved_sent_once_and_filled(street: Street) -> None:
@@ -339,7 +338,6 @@ def evening(street: Street, day: date) -> dg.ExecuteInProcessResult:
         closed = float(street.world.bars(symbol).loc[str(day), "close"])
         street.fake.price(symbol, closed)
     street.close(day)
-    assert street.world.make_market(last=day).success
     assert street.world.make_view("paper", day, day).success
     result = street.world.run("paper_book", day, day)
     assert result.success, faults_of(result)
