@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
+from trading_assets import cli
 from trading_assets.cli import main
 from trading_assets.sessions import trading_calendar
 from trading_assets_tests.defs.world import CROSS, RANGES, World
@@ -186,13 +187,16 @@ def test_the_status_of_an_empty_home_is_no_error(tmp_path: Path) -> None:
     ],
 )
 def test_a_backfill_that_can_not_be_meant_is_refused(
-    world: World, words: tuple[str, ...], said: str
+    world: World, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = prompt(world, "backfill", *words)
+    location = world.settings, world.definitions, world.market
+    monkeypatch.setattr(cli, "_location", lambda: location)
 
-    assert result.returncode == 2
+    result = ask(world, "backfill", *words)
+
+    assert result.exit_code == 2
     assert said in result.stderr
-    assert "Traceback" not in result.stderr
+    assert isinstance(result.exception, SystemExit)
 
 
 @pytest.mark.parametrize(

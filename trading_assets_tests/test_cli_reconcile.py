@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from trading_assets.adapters.ibkr import orders
 from trading_assets.adapters.ibkr.gateway import GatewaySettings
 from trading_assets.adapters.ibkr.session import Books, trading_session
 from trading_assets.cli import main
@@ -17,6 +18,7 @@ from trading_assets_tests.fake_gateway.faults import Fault
 from trading_assets_tests.make_intents import make_order_ticket
 
 ACCOUNT = "DU1234567"
+HASTY = orders.Patience(acknowledge=1.0, settle=0.05)
 PAPER = """\
 name: trend
 universe: [AAPL]
@@ -60,7 +62,8 @@ class Prompt:
 
 
 @pytest.fixture
-def prompt(tmp_path: Path) -> Iterator[Prompt]:
+def prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prompt]:
+    monkeypatch.setattr(orders, "Patience", lambda: HASTY)
     with FakeGateway(account=ACCOUNT) as fake:
         fake.add_symbol("AAPL", con_id=265598)
         fake.price("AAPL", 100.0)

@@ -19,13 +19,21 @@ from trading_assets.defs.approvals import (
     approvals_sensor,
     approved_orders_sensor,
 )
-from trading_assets.defs.jobs import APPROVAL, BACKFILL, LAUNCHED_BY, RANGE, book_job
+from trading_assets.defs.jobs import (
+    APPROVAL,
+    BACKFILL,
+    BOOK,
+    LAUNCHED_BY,
+    RANGE,
+    book_job,
+)
 from trading_assets.defs.launch import QUIET
 from trading_assets.defs.run_history import RUN_ENVIRONMENT
 from trading_assets.models.approval import DESK, Approval, ApprovalState
 from trading_assets.models.notice import Topic
 from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
 from trading_assets.sessions import trading_calendar
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.test_halts import EVENING, before, book, on, orders
 from trading_assets_tests.defs.test_ibkr_lane import (
     ACCOUNT_NAME,
@@ -154,21 +162,18 @@ def test_what_was_over_long_ago_is_no_news(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def viewed(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Market and views are made, and no book."""
+def afternoon(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The book is made up to the session before the evening."""
+    home = tmp_path_factory.mktemp("afternoon") / "world"
     text = CROSS.replace("bracket: false", ASKING)
-    world = World.made(tmp_path_factory.mktemp("viewed"), strategies=[text])
-    assert world.make_market().success
-    assert world.make_view("cross").success
+    world = on(shelf.take(home, Made.VIEWS, [text]), EVENING)
+    assert world.make_book("cross", None, before(world), only=BOOK[:-1]).success
     return world
 
 
 @pytest.fixture
-def world(viewed: World, tmp_path: Path) -> World:
-    """The book is made up to the session before the evening."""
-    world = on(viewed.copied(tmp_path / "world"), EVENING)
-    assert world.make_book("cross", None, before(world)).success
-    return world
+def world(afternoon: World, tmp_path: Path) -> World:
+    return on(afternoon.copied(tmp_path / "world"), EVENING)
 
 
 @pytest.fixture
@@ -285,14 +290,13 @@ def asking_paper() -> str:
 
 
 @pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
+def street(shelf: Shelf, tmp_path: Path) -> Iterator[Street]:
+    base = shelf.take(tmp_path / "world", Made.MARKET, [asking_paper()])
     clock = Clock(CALENDAR.close_at(date(2024, 2, 1)))
     with FakeGateway(account=ACCOUNT_NAME, now=clock) as fake:
         for symbol, con_id in CON_IDS.items():
             fake.add_symbol(symbol, con_id=con_id)
-        street = Street(tmp_path / "world", fake, clock)
-        street.world.write_strategy(asking_paper(), "s0.yaml")
-        yield street
+        yield Street(base, fake, clock)
 
 
 def test_a_real_evening_waits_is_approved_sent_once_and_filled(street: Street) -> None:
@@ -334,7 +338,6 @@ def evening(street: Street, day: date) -> dg.ExecuteInProcessResult:
         closed = float(street.world.bars(symbol).loc[str(day), "close"])
         street.fake.price(symbol, closed)
     street.close(day)
-    assert street.world.make_market(last=day).success
     assert street.world.make_view("paper", day, day).success
     result = street.world.run("paper_book", day, day)
     assert result.success, faults_of(result)

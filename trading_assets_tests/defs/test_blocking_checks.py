@@ -18,6 +18,7 @@ from trading_assets.adapters.storage.port import Replacement
 from trading_assets.defs import indicators
 from trading_assets.models.tables import COVERAGE
 from trading_assets.sessions import trading_calendar
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import CROSS, World, faults_of, made_by, verdicts
 
 type Spoiling = Callable[[pd.DataFrame], pd.DataFrame]
@@ -113,7 +114,7 @@ def test_an_indicator_without_a_value_stops_its_run(
 
 
 def test_a_stop_on_the_wrong_side_fails_the_view(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The book follows on a view that has succeeded, so there is none."""
     honest = RulesAnalyst.signals
@@ -126,7 +127,7 @@ def test_a_stop_on_the_wrong_side_fails_the_view(
         return Opined(rows)
 
     monkeypatch.setattr(RulesAnalyst, "signals", careless)
-    assert world.make_market().success
+    world = shelf.take(tmp_path / "made", Made.MARKET, [CROSS])
     result = world.make_view("cross")
 
     assert not result.success
@@ -214,8 +215,7 @@ def test_what_is_held_and_in_no_universe_any_more_is_named(
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> World:
+def history(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
     """One strategy and its history."""
-    world = World.made(tmp_path_factory.mktemp("history"), strategies=[CROSS])
-    world.make_all()
-    return world
+    home = tmp_path_factory.mktemp("history") / "world"
+    return shelf.take(home, Made.BOOKS, [CROSS])

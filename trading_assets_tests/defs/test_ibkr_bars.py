@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from trading_assets.defs import coverage
 from trading_assets.defs.coverage import OUTDATED
 from trading_assets.defs.resources import MarketDataResource, market_data_resource
 from trading_assets.errors import InvalidInput
@@ -199,8 +200,9 @@ def test_a_bar_that_the_gateway_has_not_is_missing(street: Street) -> None:
 
 
 def test_a_gateway_that_goes_away_is_asked_again_and_leaves_no_empty_coverage(
-    street: Street,
+    street: Street, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(coverage, "FIRST_RETRY_SECONDS", 1)
     street.gateway.inject(Fault.RESTART, message=BARS)
 
     result = street.make_market(symbols=["AAA"])

@@ -32,6 +32,7 @@ from trading_assets.models.tables import (
     POSITIONS,
 )
 from trading_assets.sessions import trading_calendar
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import CROSS, World, faults_of, made_by, verdicts
 from trading_assets_tests.fake_gateway import FakeGateway
 
@@ -66,11 +67,13 @@ class Clock:
 
 
 class Street:
-    """A world whose strategy is traded at a gateway, and the hands of its clock."""
+    """A world whose strategy is traded at a gateway, and the hands of its clock.
 
-    def __init__(self, home: Path, fake: FakeGateway, clock: Clock) -> None:
+    Its market is made beyond every evening, of which no evening may know.
+    """
+
+    def __init__(self, base: World, fake: FakeGateway, clock: Clock) -> None:
         self.fake, self.clock, self.heard = fake, clock, Heard()
-        base = World.made(home, strategies=[PAPER])
         books = Books.open(base.settings.ledger)
         self.books = books
 
@@ -96,7 +99,7 @@ class Street:
         )
         accounts = Accounts(lambda _: settings(9, readonly=True), books, list, clock)
         own = {"brokers": brokers, "accounts": accounts, "notifier": self.heard}
-        self.world = World(home, resources=own, now=clock)
+        self.world = World(base.home, resources=own, now=clock)
         self.world.__dict__["brokers"] = brokers
 
     def close(self, session: date) -> None:
@@ -113,20 +116,20 @@ class Street:
     def evening(self, session: date, first: date | None = None) -> None:
         self.close(session)
         begin = first or session
-        assert self.world.make_market(last=session).success
         assert self.world.make_view("paper", begin, session).success
         result = self.world.run("paper_book", begin, session)
         assert result.success, faults_of(result)
 
 
 @pytest.fixture
-def street(tmp_path: Path) -> Iterator[Street]:
+def street(shelf: Shelf, tmp_path: Path) -> Iterator[Street]:
+    base = shelf.take(tmp_path / "world", Made.MARKET, [PAPER])
     clock = Clock(CALENDAR.close_at(date(2024, 2, 1)))
     with FakeGateway(account=ACCOUNT_NAME, now=clock) as fake:
         for symbol, con_id in CON_IDS.items():
             fake.add_symbol(symbol, con_id=con_id)
             fake.price(symbol, 40.0)
-        yield Street(tmp_path / "world", fake, clock)
+        yield Street(base, fake, clock)
 
 
 def rows(street: Street, sql: str) -> pd.DataFrame:
@@ -183,7 +186,6 @@ def test_a_history_is_decided_and_none_of_it_sent(street: Street) -> None:
 def test_every_order_that_went_out_is_acknowledged(street: Street) -> None:
     days = street.world.lane_sessions
     street.close(days[0])
-    assert street.world.make_market(last=days[0]).success
     assert street.world.make_view("paper", days[0], days[0]).success
 
     result = street.world.run("paper_book", days[0], days[0])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.world import (
     CROSS,
     SYMBOLS,
@@ -19,6 +20,12 @@ from trading_assets_tests.defs.world import (
 def world(tmp_path: Path) -> World:
     """A world in which nothing has been made yet."""
     return World.made(tmp_path, strategies=[CROSS])
+
+
+@pytest.fixture
+def whole(shelf: Shelf, tmp_path: Path) -> World:
+    """One in which everything has been made."""
+    return shelf.take(tmp_path / "whole", Made.BOOKS, [CROSS])
 
 
 def coverage(world: World, asset: str, symbol: str) -> "pd.Series[str]":
@@ -80,9 +87,9 @@ def test_gaps_block_neither_the_symbol_nor_the_others(world: World) -> None:
 
 
 def test_a_held_symbol_without_a_bar_is_marked_at_its_last_close_and_reported(
-    world: World,
+    whole: World,
 ) -> None:
-    world.make_all()
+    world = whole
     held = world.tables()["positions"].query("symbol == 'BBB' and not is_stale").iloc[-3]
     gap = held["session"].date()
     before = world.bars("BBB")["close"].shift()[str(gap)]
@@ -175,9 +182,8 @@ def test_what_a_backfill_has_made_it_does_not_make_again(world: World) -> None:
     pd.testing.assert_frame_equal(after, before)
 
 
-def test_another_set_of_indicators_is_made_before_signals_need_it(world: World) -> None:
-    days = world.lane_sessions
-    world.backfilled("cross", days[0], days[-1])
+def test_another_set_of_indicators_is_made_before_signals_need_it(whole: World) -> None:
+    world, days = whole, whole.lane_sessions
     world.write_strategy(CROSS.replace("slow: 8", "slow: 9"), "s0.yaml")
     world.forget_code()
 
@@ -189,4 +195,5 @@ def test_another_set_of_indicators_is_made_before_signals_need_it(world: World) 
 
     titles = world.backfilled("cross", days[0], days[-1])
     assert titles[0] == "market: indicators"
-    assert world.tables()["indicators"]["sma_9"].notna().all()
+    own = world.tables()["indicators"]
+    assert own.loc[own["session"] >= str(days[0]), "sma_9"].notna().all()

@@ -1,5 +1,6 @@
 """Redoing sessions in the middle of a history whose inputs have changed."""
 
+import os
 import sqlite3
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from trading_assets.adapters.storage.port import Between
 from trading_assets.defs.jobs import BOOK, PERFORMANCE
 from trading_assets.models.tables import FILLS, ORDERS, PORTFOLIO, POSITIONS
+from trading_assets_tests.defs.shelf import Made, Restated, Shelf
 from trading_assets_tests.defs.world import (
     CROSS,
     World,
@@ -18,16 +20,19 @@ from trading_assets_tests.defs.world import (
     made_by,
 )
 
+IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 RESTATED = 4
 """Number of the session whose bar turns out to have been wrong."""
 
+ONE_BY_ONE = None if IS_LONG else 4
+"""How many sessions are redone each in a run of its own; the rest in one range."""
+
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> World:
+def history(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
     """One strategy and its whole history."""
-    world = World.made(tmp_path_factory.mktemp("history"), strategies=[CROSS])
-    world.make_all()
-    return world
+    home = tmp_path_factory.mktemp("history") / "world"
+    return shelf.take(home, Made.BOOKS, [CROSS])
 
 
 @pytest.fixture
@@ -121,7 +126,7 @@ def test_a_backfill_of_the_last_session_begins_where_the_book_no_longer_stands(
 
 
 def test_a_backfill_of_the_restated_range_goes_on_to_the_last_stored_session(
-    world: World, tmp_path: Path
+    world: World, shelf: Shelf, tmp_path: Path
 ) -> None:
     sessions = world.lane_sessions
     restate(world)
@@ -132,9 +137,8 @@ def test_a_backfill_of_the_restated_range_goes_on_to_the_last_stored_session(
         "cross_book: orders, fills, portfolio",
         "cross_book: orders, fills, portfolio, performance",
     ]
-    fresh = World.made(tmp_path / "fresh", strategies=[CROSS])
-    fresh.restate("CCC", sessions[RESTATED], 1.3)
-    fresh.make_all()
+    restated = [Restated("CCC", RESTATED, 1.3)]
+    fresh = shelf.take(tmp_path / "fresh", Made.BOOKS, [CROSS], restated=restated)
     found, expected = world.tables(), fresh.tables()
     assert found["portfolio"].pop("generation").tolist() == [0] * 4 + [1] * 9
     expected["portfolio"].pop("generation")
@@ -149,9 +153,12 @@ def test_session_by_session_redoes_what_a_range_redoes(
     single = world.copied(tmp_path / "single")
 
     assert world.make_book("cross", days[0], days[-1]).success
-    for session in days:
+    for session in days[:ONE_BY_ONE]:
         assert single.make_book("cross", session, session, only=BOOK[:-1]).success
-    assert single.make_book("cross", only=[PERFORMANCE]).success
+    if ONE_BY_ONE:
+        assert single.make_book("cross", days[ONE_BY_ONE], days[-1]).success
+    else:
+        assert single.make_book("cross", only=[PERFORMANCE]).success
 
     assert_same_tables(single.tables(), world.tables())
 
@@ -160,13 +167,14 @@ def test_a_bar_that_is_put_right_again_restores_the_book(world: World) -> None:
     before, sessions = portfolio(world), world.lane_sessions
     original = world.bars("CCC")
     restate(world)
-    world.make_book("cross", sessions[RESTATED], sessions[RESTATED])
+    first = sessions[RESTATED]
+    world.make_book("cross", first, first, only=BOOK[:-1])
     assert world.broker.superseded("cross")
 
     world.write_bars("CCC", original)
-    assert world.make_market(sessions[RESTATED]).success
-    assert world.make_view("cross", sessions[RESTATED]).success
-    assert world.make_book("cross", sessions[RESTATED], sessions[RESTATED]).success
+    assert world.make_market(first).success
+    assert world.make_view("cross", first).success
+    assert world.make_book("cross", first, first).success
 
     assert world.broker.superseded("cross") == ()
     after = portfolio(world)
@@ -181,7 +189,7 @@ def test_a_changed_rule_of_risk_redoes_the_book_and_leaves_the_signals(
     world.write_strategy(CROSS.replace("max_positions: 2", "max_positions: 1"), "s0.yaml")
     world.forget_code()
 
-    assert world.make_book("cross").success
+    assert world.make_book("cross", only=BOOK[:-1]).success
 
     after = world.tables()
     pd.testing.assert_frame_equal(after["signals"], before["signals"])

@@ -10,12 +10,8 @@ import pytest
 from trading_assets.defs.jobs import BACKFILL, LAUNCHED_BY, RANGE, RANGE_END, RANGE_START
 from trading_assets.defs.launch import QUIET, RunFailed, run_job
 from trading_assets.defs.schedules import ATTEMPTS
-from trading_assets_tests.defs.world import (
-    CROSS,
-    RANGES,
-    World,
-    assert_same_tables,
-)
+from trading_assets_tests.defs.shelf import BOTH, Made, Shelf
+from trading_assets_tests.defs.world import CROSS, World, assert_same_tables
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOLIDAY = date(2024, 2, 19)
@@ -74,11 +70,10 @@ def follow(
 
 
 @pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> World:
+def history(shelf: Shelf, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Everything is made up to the third last session; two are still to come."""
-    world = World.made(tmp_path_factory.mktemp("history"))
-    world.make_all(last=world.sessions[-3])
-    return world
+    home = tmp_path_factory.mktemp("history") / "world"
+    return shelf.take(home, Made.BOOKS, BOTH, upto=-3)
 
 
 @pytest.fixture
@@ -242,7 +237,9 @@ def test_a_failed_view_is_followed_by_no_book(world: World) -> None:
     assert follow(world, "cross", cursor)[0] == []
 
 
-def test_evenings_give_the_tables_of_a_range(world: World, tmp_path: Path) -> None:
+def test_evenings_give_the_tables_of_a_range(
+    world: World, shelf: Shelf, tmp_path: Path
+) -> None:
     """One strategy sleeps through the first of them, and makes up for it."""
     first, last = world.sessions[-2], world.sessions[-1]
     cursors = {name: follow(world, name, None)[1] for name in ("cross", "ranges")}
@@ -254,6 +251,5 @@ def test_evenings_give_the_tables_of_a_range(world: World, tmp_path: Path) -> No
             (book,), cursors[name] = follow(world, name, cursors[name])
             launch(world, f"{name}_book", book)
 
-    ranged = World.made(tmp_path / "ranged", strategies=[CROSS, RANGES])
-    ranged.make_all()
+    ranged = shelf.take(tmp_path / "ranged", Made.BOOKS, BOTH)
     assert_same_tables(world.tables(), ranged.tables())

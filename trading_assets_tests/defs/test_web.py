@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -14,17 +15,21 @@ from urllib.request import Request, urlopen
 import psutil
 import pytest
 
+from trading_assets.core import equity_picture, picture_look
 from trading_assets.defs.web import ServerEnded, require_free, watch_over
 from trading_assets.errors import InvalidInput
 from trading_assets_tests.defs.world import CROSS, World
 
 HOST = "127.0.0.1"
 ENDS_WITHIN_SECONDS = 25
+GONE_WITHIN_SECONDS = 5
+POLL_SECONDS = 0.05
 SECRET = "nobody may read this"  # noqa: S105 - it is not one
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 NARROW_PX = 700
 
+pytestmark = pytest.mark.together
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 
 
@@ -61,8 +66,12 @@ class Served(NamedTuple):
 
 def left_of(family: list[psutil.Process]) -> list[psutil.Process]:
     """Those that still run; one that nobody has buried yet does not."""
-    _, found = psutil.wait_procs(family, timeout=5)
-    return [own for own in found if own.is_running() and not is_dead(own)]
+    deadline = time.monotonic() + GONE_WITHIN_SECONDS
+    left = family
+    while left and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        left = [own for own in left if own.is_running() and not is_dead(own)]
+    return left
 
 
 def is_dead(process: psutil.Process) -> bool:
@@ -114,7 +123,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     assert made.make_market().success
     assert made.make_view("cross", days[0], days[-2]).success
     assert made.make_view("cross", days[-1], days[-1]).success
-    assert made.make_book("cross").success
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(equity_picture, "png_of", picture_look.png_of)
+        assert made.make_book("cross").success
     return made
 
 
@@ -124,19 +135,24 @@ def served(world: World) -> Iterator[Served]:
         yield running
 
 
-@pytest.fixture
-def page(served: Served) -> Iterator[Any]:
-    """A browser's page on the running server."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - needs its browser
 
     with sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = browser.new_page(
-            base_url=f"http://{HOST}:{served.port}",
-            viewport={"width": 1600, "height": 1000},
-        )
-        yield opened
-        browser.close()
+        started = player.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Any, served: Served) -> Iterator[Any]:
+    """A browser's page on the running server, which remembers no other."""
+    opened = browser.new_page(
+        base_url=f"http://{HOST}:{served.port}", viewport={"width": 1600, "height": 1000}
+    )
+    yield opened
+    opened.close()
 
 
 def test_the_code_location_has_loaded_with_every_asset(served: Served) -> None:
@@ -231,14 +247,16 @@ def test_pages_ask_nobody_but_this_machine(page: Any, served: Served) -> None:
     assert [url for url in asked if not url.startswith(own)] == []
 
 
-def test_nothing_is_left_once_it_was_asked_to_stop(world: World) -> None:
-    with serving(world) as running:
-        family = psutil.Process(running.process.pid).children(recursive=True)
-        assert {"web", "daemon"} <= {word for own in family for word in own.cmdline()}
-        running.process.terminate()
-        said, _ = running.process.communicate(timeout=ENDS_WITHIN_SECONDS)
-        assert (running.process.returncode, said) == (0, "Stopped.\n")
-        assert left_of(family) == []
+def test_nothing_is_left_once_it_was_asked_to_stop(served: Served) -> None:
+    """The last that asks for the server: it is the others' too."""
+    family = psutil.Process(served.process.pid).children(recursive=True)
+    assert {"web", "daemon"} <= {word for own in family for word in own.cmdline()}
+
+    served.process.terminate()
+    said, _ = served.process.communicate(timeout=ENDS_WITHIN_SECONDS)
+
+    assert (served.process.returncode, said) == (0, "Stopped.\n")
+    assert left_of(family) == []
 
 
 def test_a_child_ends_when_the_process_that_started_it_was_killed() -> None:

@@ -275,11 +275,12 @@ class World:
 
         So do outcomes: on how often they were looked at.
         """
-        read = {
-            table.name: self.warehouse.read(table).drop(columns=list(table.wall_clock))
-            for table in TABLES
-            if table.name not in without
-        }
+        with self.warehouse.snapshot():
+            read = {
+                table.name: self.warehouse.read(table).drop(columns=list(table.wall_clock))
+                for table in TABLES
+                if table.name not in without
+            }
         coverage = read["coverage"]
         of_these = coverage[~coverage["asset"].isin(list(without))]
         return read | {"coverage": of_these.reset_index(drop=True)}

@@ -303,6 +303,7 @@ def test_what_was_decided_and_did_not_arrive_is_sent_by_the_next_run(
     street: Street, fault: Fault
 ) -> None:
     street.fake.inject(fault)
+    street.patience = HASTY
 
     street.evening(0)
     assert street.sent() in ([], [f"reference-{DAYS[0]}-AAA-entry"])
@@ -486,6 +487,7 @@ def test_an_exit_waits_until_the_legs_are_gone_for_certain(street: Street) -> No
     street.open(1)
     street.close(1)
     street.fake.inject(Fault.NO_ANSWER, message=4)
+    street.patience = HASTY
 
     with pytest.raises(OrderUnresolved, match="waits for"):
         street.evening(1)

@@ -652,7 +652,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS)
-@settings(max_examples=60 if IS_LONG else 6, deadline=None)
+@settings(max_examples=60 if IS_LONG else 4, deadline=None)
 def test_no_order_is_ever_sent_that_nobody_has_approved(
     steps: list[Callable[[Anything], None]],
 ) -> None:

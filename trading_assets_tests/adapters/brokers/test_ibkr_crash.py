@@ -37,7 +37,7 @@ from trading_assets_tests.fake_gateway import FakeGateway
 
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 WORLDS = 15 if IS_LONG else 1
-KILLS = (2, 1)
+KILLS = (2, 1) if IS_LONG else (1, 1)
 """How often the evening of each day is killed: the very first time when an order has just
 not been committed, then at random."""
 

@@ -577,7 +577,7 @@ HALTED = Weather(
 @example(weather=CUT_IN_PARTS)
 @example(weather=HALTED)
 @settings(
-    max_examples=150 if IS_LONG else 8,
+    max_examples=150 if IS_LONG else 3,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_after_any_storm_the_book_is_the_brokers(

@@ -344,7 +344,7 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(storm=storms)
 @settings(
-    max_examples=200 if IS_LONG else 30,
+    max_examples=200 if IS_LONG else 12,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @example(storm=weather(submitting(0, None, "instead"), submitting(1, None, "")))

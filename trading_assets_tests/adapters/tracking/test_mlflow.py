@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from trading_assets.adapters.tracking.mlflow_runs import MlflowRuns
 
+pytestmark = pytest.mark.together
 needs_server = pytest.mark.skipif(
     importlib.util.find_spec("mlflow.server") is None
     or importlib.util.find_spec("flask") is None,
