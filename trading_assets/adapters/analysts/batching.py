@@ -17,6 +17,7 @@ from uuid import uuid4
 from trading_assets.adapters.analysts.chart_reader import ChartReader
 from trading_assets.adapters.analysts.desk import ModelDesk
 from trading_assets.adapters.analysts.port import Asking, Briefings
+from trading_assets.adapters.ledger.batches import NOTHING_TO_SEND
 from trading_assets.adapters.models import prices
 from trading_assets.adapters.models.access import ApiKey
 from trading_assets.adapters.models.batch_lines import Line, RemoteBatch
@@ -404,8 +405,7 @@ class Batching:
 
     def _close_empty(self, batch: Batch) -> Polled:
         """A batch of which nothing was left to be sent."""
-        says = "nothing was left to be sent: others ask it, or have"
-        status = BatchStatus.REFUSED
+        status, says = BatchStatus.REFUSED, NOTHING_TO_SEND
         self.desk.batches.note(batch.batch_id, status=status.value, why=says)
         return Polled(batch.batch_id, status, 0, says)
 

@@ -34,6 +34,7 @@ from trading_assets.strategies.spec import Budget
 
 BATCHES, ITEMS = ANALYST_BATCHES.c, ANALYST_BATCH_ITEMS.c
 MOST_KEYS = 500
+NOTHING_TO_SEND = "nothing was left to be sent: others ask it, or have"
 
 ENDED_ITEMS = (ItemStatus.ABANDONED.value, ItemStatus.CANCELLED.value)
 """Nothing is asked about a session and symbol after one of these."""
@@ -83,6 +84,8 @@ class BatchBook(LedgerPart):
                     "questions": len(begun),
                     "estimated_usd": sum(costs.values()),
                 }
+                if not begun:
+                    own |= {"status": BatchStatus.REFUSED.value, "why": NOTHING_TO_SEND}
                 connection.execute(sa.insert(ANALYST_BATCHES), own)
                 connection.execute(sa.insert(ANALYST_BATCH_ITEMS), rows)
         return set(begun)
