@@ -107,6 +107,8 @@ def poll(*, batch_id: str | None) -> None:
         try:
             _poll(settings, _lane(market, name), batch_id)
         except InvalidInput as error:
+            if batch_id is not None:
+                raise
             click.echo(f"{name}: its batches were not looked at: {error}", err=True)
 
 
@@ -128,11 +130,11 @@ def cancel(*, batch_id: str) -> None:
 
     What was answered until then is paid for, and filed by the next poll.
     """
-    settings, market = _prepared()
-    with _desk(settings) as desk:
-        name = desk.batches.batch(batch_id).strategy
-    with _work(settings, _lane(market, name)) as work:
-        click.echo(f"{batch_id}: its provider says {work.cancel(batch_id)}")
+    from trading_assets.adapters.analysts.batching import cancel as cancel_batch  # noqa: PLC0415
+
+    with _desk(_settings()) as desk:
+        status = cancel_batch(desk, batch_id)
+    click.echo(f"{batch_id}: its provider says {status}")
 
 
 @batches.command()

@@ -159,10 +159,6 @@ class BatchWork:
                 told.faults.append(str(error))
         return told
 
-    def cancel(self, batch_id: str) -> str:
-        """Have a batch stopped; what its provider says it is then."""
-        return self._batching().cancel(self.desk.batches.batch(batch_id))
-
     def finished(self) -> dict[str, list[Place]]:
         """Sessions and symbols that have their opinion, by the run that asked."""
         found = self.desk.batches.finished(self.lane.name)

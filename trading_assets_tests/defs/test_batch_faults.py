@@ -18,6 +18,7 @@ from trading_assets.adapters.analysts.batching import (
     MISSED_FOR,
     SEARCH,
     Batching,
+    cancel,
     forget,
 )
 from trading_assets.commands import batches as prompt
@@ -404,7 +405,7 @@ def test_what_was_answered_before_a_cancel_becomes_opinions_and_asks_nobody(
     models.batches.is_too_late_to_cancel = True
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
-        work.cancel(batch_id)
+        cancel(work.desk, batch_id)
         work.poll()
         work.poll()
 
@@ -418,7 +419,7 @@ def test_a_panel_that_was_cancelled_goes_no_further(home: Path, models: FakeMode
     models.batches.is_too_late_to_cancel = True
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
-        work.cancel(batch_id)
+        cancel(work.desk, batch_id)
         for _ in range(3):
             work.poll()
 
@@ -434,7 +435,7 @@ def test_a_cancel_that_failed_has_stopped_nothing(home: Path, models: FakeModels
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
         with pytest.raises(ModelUnavailable, match="HTTP 500"):
-            work.cancel(batch_id)
+            cancel(work.desk, batch_id)
         work.poll()
         work.poll()
 
@@ -521,12 +522,18 @@ def test_a_strategy_that_was_renamed_holds_up_no_other_at_the_prompt(
     changed(world, READER.replace("name: reader", "name: other"))
     monkeypatch.setattr(prompt, "_prepared", lambda: (world.settings, world.market))
     keys = {"ANTHROPIC_API_KEY": "a", "ANTHROPIC_BASE_URL": models.url("anthropic")}
+    monkeypatch.setattr(prompt, "_settings", lambda: world.settings)
     with patch.dict(os.environ, keys):
         told = CliRunner().invoke(prompt.batches, ["poll"])
+        (own,) = work.desk.batches.batches("reader")
+        alone = CliRunner().invoke(prompt.batches, ["poll", own.batch_id])
+        stopped = CliRunner().invoke(prompt.batches, ["cancel", own.batch_id])
 
     assert told.exit_code == 0
     assert "reader: its batches were not looked at" in told.output
     assert "1 answers filed" in told.output
+    assert alone.exit_code != 0
+    assert "its provider says ended" in stopped.output
 
 
 # Two who ask the same

@@ -19,6 +19,7 @@ from trading_assets.adapters.analysts.batching import (
     MISSED_FOR,
     SEARCH,
     Batching,
+    cancel,
     forget,
 )
 from trading_assets.adapters.analysts.port import Asking
@@ -387,7 +388,7 @@ def test_a_batch_that_is_cancelled_keeps_what_was_answered_and_goes_no_further(
     models.batches.ends_after = 99
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
-        work.cancel(batch_id)
+        cancel(work.desk, batch_id)
         work.poll()
         counts = work.desk.batches.counts()[batch_id]
         work.poll()

@@ -585,24 +585,6 @@ class Batching:
         )
         return self._lost(batch, says)
 
-    # By hand
-
-    def cancel(self, batch: Batch) -> str:
-        """Have *batch* stopped; what is answered already is filed when it has ended.
-
-        Raises:
-            InvalidInput: If it is not at the provider, as far as we know.
-            ModelUnavailable: If nobody says.
-        """
-        if batch.status is not BatchStatus.SUBMITTED:
-            raise InvalidInput(
-                f"batch {batch.batch_id} is {batch.status}: only one that is submitted can "
-                "be cancelled"
-            )
-        told = self._server_of(batch).cancel(batch.key_id, batch.remote_id)
-        self.desk.batches.note(batch.batch_id, is_cancelled=True)
-        return told.status
-
     # Filing
 
     def _file(self, batch: Batch, told: Sequence[tuple[Item, Line]]) -> int:
@@ -654,6 +636,27 @@ class Batching:
         if line.reading is None:
             return None if line.outcome is Outcome.AMBIGUOUS else 0.0
         return None if usage is None else prices.cost_usd(batch.model, usage, is_batch=True)
+
+
+def cancel(desk: ModelDesk, batch_id: str) -> str:
+    """Have a batch stopped; what its provider says it is then.
+
+    What is answered already is filed when it has ended.
+
+    Raises:
+        InvalidInput: If it is not at the provider, as far as we know.
+        ModelUnavailable: If nobody says.
+    """
+    batch = desk.batches.batch(batch_id)
+    if batch.status is not BatchStatus.SUBMITTED:
+        raise InvalidInput(
+            f"batch {batch_id} is {batch.status}: only one that is submitted can be "
+            "cancelled"
+        )
+    server = BatchServer.of(batch.model, desk.accesses)
+    told = server.cancel(batch.key_id, batch.remote_id)
+    desk.batches.note(batch_id, is_cancelled=True)
+    return told.status
 
 
 def forget(desk: ModelDesk, batch_id: str, why: str) -> None:

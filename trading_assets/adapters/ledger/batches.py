@@ -59,7 +59,8 @@ class BatchBook(LedgerPart):
         """Commit a batch that is about to be sent; the keys of the questions in it.
 
         Questions that are out already, or were answered meanwhile, are not sent with it;
-        their sessions and symbols are on record as waiting for them.
+        their sessions and symbols are on record as waiting for them, unless another batch
+        of the strategy has them. If nothing is left, there is no batch.
 
         Args:
             batch: As it begins; its questions and cost are counted here.
@@ -73,7 +74,12 @@ class BatchBook(LedgerPart):
             begun = begin_batch(connection, asked, budget)
             others = {it.question.key for it in asked}.difference(begun)
             waited_for = _last_calls(connection, sorted(others))
-            rows = [_item_row(batch, it, begun, waited_for) for it in asked]
+            followed = _followed(connection, batch.strategy, sorted(others))
+            rows = [
+                _item_row(batch, it, begun, waited_for)
+                for it in asked
+                if (it.question.key, it.errand.session, it.errand.symbol) not in followed
+            ]
             if rows:
                 costs = {
                     it.question.key: it.attempt.estimated_usd
@@ -296,6 +302,25 @@ def _last_calls(connection: sa.Connection, keys: Sequence[str]) -> dict[str, str
             .order_by(own.number)
         )
         found.update({row.question_key: row.call_id for row in connection.execute(query)})
+    return found
+
+
+def _followed(
+    connection: sa.Connection, strategy: str, keys: Sequence[str]
+) -> set[tuple[str, date, str]]:
+    """Questions, sessions and symbols that a batch of *strategy* has asked about."""
+    found = set[tuple[str, date, str]]()
+    for at in range(0, len(keys), MOST_KEYS):
+        query = (
+            sa.select(ITEMS.question_key, ITEMS.session, ITEMS.symbol)
+            .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
+            .where(
+                BATCHES.strategy == strategy,
+                ITEMS.question_key.in_(keys[at : at + MOST_KEYS]),
+                ITEMS.status.in_((ItemStatus.OUT.value, ItemStatus.ANSWERED.value)),
+            )
+        )
+        found.update((row[0], row[1], row[2]) for row in connection.execute(query))
     return found
 
 

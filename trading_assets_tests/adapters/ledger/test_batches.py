@@ -197,6 +197,22 @@ def test_a_batch_with_nothing_to_send_goes_on_with_what_others_have_heard(
     assert book.unfinished("others") == [Unfinished("run of b-2", "v1", PLACES)]
 
 
+@pytest.mark.parametrize("is_filed", [True, False])
+def test_what_a_batch_of_the_strategy_has_belongs_to_no_second_one(
+    book: BatchBook, *, is_filed: bool
+) -> None:
+    begin(book, make_batch(), SYMBOLS[:2])
+    if is_filed:
+        book.file("b-1", [filing("AAA"), filing("BBB")])
+
+    assert begin(book, make_batch("b-2"), SYMBOLS[:2]) == 0
+    assert begin(book, make_batch("b-3")) == 1
+    book.note("b-1", is_cancelled=True)
+
+    assert book.counts().keys() == {"b-1", "b-3"}
+    assert book.unfinished("charts") == []
+
+
 def test_what_has_its_opinion_is_finished_whatever_the_rest_does(
     book: BatchBook, place: str
 ) -> None:
