@@ -20,8 +20,12 @@ TradingAssetsError
 ├── WrongAccount            account, port and what the gateway reports do not agree
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
 ├── ModelUnavailable        no model answered: nobody has an opinion, try again later
+<<<<<<< HEAD
 ├── ToolUnavailable         what an agent is to be told can't be read now: retried
 │   └── QuestionRejected    every model refuses this one request: the others go on
+=======
+├── BatchGone               a provider has a batch, or its results, no more
+>>>>>>> f341751 (Pay for no batch twice, and keep what was paid for)
 ├── BudgetSpent             asking on would cost more than the strategy allows
 ├── QuestionIsOut           it is in a batch that has not ended: asked twice, it costs twice
 ├── ReadOnlyGateway         an order for a connection that may not send any
@@ -71,6 +75,10 @@ class QuestionRejected(ModelUnavailable):
 
 class ToolUnavailable(TradingAssetsError):
     """A tool that an agent is told by could not reach what it reads; try again later."""
+
+
+class BatchGone(TradingAssetsError):
+    """A provider has a batch, or what came of it, no more; it may be paid for."""
 
 
 class BudgetSpent(TradingAssetsError):

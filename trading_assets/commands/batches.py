@@ -76,11 +76,13 @@ def submit(
 def list_batches(*, strategy: str | None) -> None:
     """Every batch there is, with what has become of its questions."""
     from trading_assets.adapters.analysts.batching import sums  # noqa: PLC0415 - as above
+    from trading_assets.models.batch import BatchStatus  # noqa: PLC0415
 
     with _desk(_settings()) as desk:
         counts, found = desk.batches.counts(), desk.batches.batches(strategy)
     for it in found:
-        status = it.status.value + (", cancelled" if it.is_cancelled else "")
+        is_stopping = it.is_cancelled and it.status is not BatchStatus.CANCELLED
+        status = it.status.value + (", to be cancelled" if is_stopping else "")
         click.echo(f"{it.batch_id}  {status}  {it.submitted_at:%Y-%m-%d %H:%M} UTC")
         questions = sums(counts.get(it.batch_id, Counter()))
         click.echo(f"  {it.model}: {questions}; at most ${it.estimated_usd:,.4f}")
@@ -102,13 +104,22 @@ def poll(*, batch_id: str | None) -> None:
     if not names:
         click.echo("There is no batch.")
     for name in names:
-        with _work(settings, _lane(market, name)) as work:
-            click.echo(f"{name}: {work.poll(batch_id).says}")
-            if places := sum(map(len, work.finished().values())):
-                click.echo(
-                    f"{name}: {places} opinions of batches are there; trading-assets "
-                    f"backfill --strategy {name} makes their signals, and asks nobody"
-                )
+        try:
+            _poll(settings, _lane(market, name), batch_id)
+        except InvalidInput as error:
+            if batch_id is not None:
+                raise
+            click.echo(f"{name}: its batches were not looked at: {error}", err=True)
+
+
+def _poll(settings: "Settings", lane: "Lane", batch_id: str | None) -> None:
+    with _work(settings, lane) as work:
+        click.echo(f"{lane.name}: {work.poll(batch_id).says}")
+        if places := sum(map(len, work.finished().values())):
+            click.echo(
+                f"{lane.name}: {places} opinions of batches are there; trading-assets "
+                f"backfill --strategy {lane.name} makes their signals, and asks nobody"
+            )
 
 
 @batches.command()
@@ -119,11 +130,11 @@ def cancel(*, batch_id: str) -> None:
 
     What was answered until then is paid for, and filed by the next poll.
     """
-    settings, market = _prepared()
-    with _desk(settings) as desk:
-        name = desk.batches.batch(batch_id).strategy
-    with _work(settings, _lane(market, name)) as work:
-        click.echo(f"{batch_id}: its provider says {work.cancel(batch_id)}")
+    from trading_assets.adapters.analysts.batching import cancel as cancel_batch  # noqa: PLC0415
+
+    with _desk(_settings()) as desk:
+        status = cancel_batch(desk, batch_id)
+    click.echo(f"{batch_id}: its provider says {status}")
 
 
 @batches.command()
@@ -131,10 +142,11 @@ def cancel(*, batch_id: str) -> None:
 @click.option("--why", required=True, help="In your words; it is kept for good.")
 @reporting
 def forget(*, batch_id: str, why: str) -> None:
-    """Give up batch ID, of which nobody knows whether it has arrived.
+    """Give up batch ID, from which nothing is to be had any more.
 
-    Look at your provider's page first: its questions may be asked again then. What they
-    could have cost stays counted against the budget.
+    Look at your provider's page first: its questions may be asked again then, and what
+    was answered is not fetched. What they could have cost stays counted against the
+    budget.
     """
     from trading_assets.adapters.analysts.batching import forget as forget_batch  # noqa: PLC0415
 

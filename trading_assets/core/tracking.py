@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from trading_assets.models.base import Lane
 from trading_assets.models.chart import Timeframe
-from trading_assets.models.order import Leg, OrderStatus
+from trading_assets.models.order import Leg, OrderEventStatus, OrderStatus
 from trading_assets.models.signal import Signal
 from trading_assets.models.tracking import (
     Artifact,
@@ -39,6 +40,29 @@ BOOK_METRICS = {
 DECIDED_LEGS = (Leg.ENTRY.value, Leg.EXIT.value)
 """What is ordered because of the signal; stop and target only come along."""
 
+LASTING_COVERAGE = ("bars", "indicators", "signals")
+"""Assets whose coverage of a session is told; that of others changes with every evening."""
+
+AT_THE_BROKER = frozenset(
+    it.value
+    for it in (
+        OrderEventStatus.WORKING,
+        OrderEventStatus.PARTIALLY_FILLED,
+        OrderEventStatus.FILLED,
+        OrderEventStatus.UNKNOWN,
+    )
+)
+"""Whatever becomes of an order that was one of these, it has been placed."""
+
+APPROVED_THEN_REJECTED = {
+    OrderEventStatus.APPROVED.value,
+    OrderEventStatus.REJECTED.value,
+}
+"""By a person, and then by the broker: who rejects has not approved."""
+
+NOT_SENT = {OrderEventStatus.CANCELLED.value}
+"""All that is heard of an order that a rule has kept in the house."""
+
 type Rows = Sequence[Mapping[str, object]]
 
 
@@ -50,6 +74,7 @@ class SessionRows:
         bars: Of the session, for whatever is traded or held.
         portfolio: The one row of the session.
         charts: PNG by symbol and timeframe, where one was drawn.
+        fates: Statuses that its orders have been given up to now, by order id.
     """
 
     session: date
@@ -61,6 +86,7 @@ class SessionRows:
     positions: Rows
     portfolio: Mapping[str, object]
     charts: Mapping[tuple[str, Timeframe], bytes]
+    fates: Mapping[str, AbstractSet[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +184,12 @@ class Tale:
             "provider": providers,
             **said,
         }
-        submitted = [row for row in rows.orders if _is_submitted(row)]
+        placed = _placed(rows.orders, rows.fates)
         refused = [row for row in rows.orders if row["status"] == OrderStatus.REFUSED.value]
         metrics = {
             **_book_metrics(rows.portfolio),
-            "order_placed": float(bool(submitted)),
-            "orders_placed": len(submitted),
+            "order_placed": float(bool(placed)),
+            "orders_placed": len(placed),
             "orders_refused": len(refused),
             "call_cost_usd": sum(_number(row["cost_usd"]) for row in rows.signals),
         }
@@ -187,7 +213,7 @@ class Tale:
                 {"symbol": own["symbol"], "why": own["reason"]} for own in refused
             ],
             "order_events": list(rows.order_events),
-            "coverage": list(rows.coverage),
+            "coverage": [own for own in rows.coverage if own["asset"] in LASTING_COVERAGE],
             "strategy": self.spec.model_dump(mode="json"),
         }
 
@@ -208,7 +234,7 @@ class Tale:
             "latest_price": _of(symbol, rows.bars).get("close"),
             "confidence_score": signal.get("confidence_score"),
             "risk_reward": signal.get("risk_reward"),
-            "order_placed": float(any(map(_is_submitted, ordered))),
+            "order_placed": float(bool(_placed(ordered, rows.fates))),
             "shares_held": position.get("shares", 0),
             "market_value": position.get("market_value", 0),
             "unrealized_pnl": position.get("unrealized_pnl", 0),
@@ -276,8 +302,24 @@ def _provider(signal: Mapping[str, object]) -> str:
     return written.partition("/")[0]
 
 
-def _is_submitted(order: Mapping[str, object]) -> bool:
-    return order["status"] == OrderStatus.SUBMITTED.value
+def _placed(orders: Rows, fates: Mapping[str, AbstractSet[str]]) -> Rows:
+    """Those of *orders* that have reached a broker; stop and target go with their entry."""
+    entries = {row["symbol"]: row for row in orders if row["leg"] == Leg.ENTRY.value}
+    return [
+        row
+        for row in orders
+        if _is_placed(
+            row if row["leg"] in DECIDED_LEGS else entries.get(row["symbol"], row), fates
+        )
+    ]
+
+
+def _is_placed(order: Mapping[str, object], fates: Mapping[str, AbstractSet[str]]) -> bool:
+    """Whether an order has reached its broker, by what was decided and what came of it."""
+    statuses = fates.get(str(order["order_id"]), frozenset())
+    if statuses & AT_THE_BROKER or statuses >= APPROVED_THEN_REJECTED:
+        return True
+    return order["status"] == OrderStatus.SUBMITTED.value and statuses != NOT_SENT
 
 
 def _of(symbol: str, rows: Rows) -> Mapping[str, object]:
@@ -307,7 +349,7 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def _plain(value: object) -> object:
-    if value is None or value != value:  # noqa: PLR0124 - NaN and NaT
+    if value is None or value is pd.NA or value != value:  # noqa: PLR0124 - NaN and NaT
         return None
     if isinstance(value, pd.Timestamp):
         is_day = value.tz is None and value == value.normalize()

@@ -1,15 +1,21 @@
 """Batches of a strategy's questions, from its stored bars to the run that files them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from itertools import groupby, product
+from datetime import date, datetime, timedelta
+from itertools import groupby, islice, product
 from uuid import uuid4
 
 import dagster as dg
 
-from trading_assets.adapters.analysts.batching import Batching, Polled, Submission
+from trading_assets.adapters.analysts.batching import (
+    Batching,
+    Now,
+    Polled,
+    Submission,
+    right_now,
+)
 from trading_assets.adapters.analysts.chart_reader import ChartReader
 from trading_assets.adapters.analysts.desk import ModelDesk
 from trading_assets.adapters.analysts.port import Asking, Briefings, Estimate
@@ -20,19 +26,24 @@ from trading_assets.defs.lanes import Lane
 from trading_assets.defs.partitions import Requested
 from trading_assets.defs.signals import briefings_of
 from trading_assets.errors import BudgetSpent, InvalidInput, ModelUnavailable
-from trading_assets.models.batch import OPEN, Batch
+from trading_assets.models.batch import OPEN, Batch, BatchStatus, Unfinished
 from trading_assets.models.question import Provider
 from trading_assets.strategies.spec import AutogenAnalyst
 
 BATCHES = "batches"
 POLL_SECONDS = 60
-TICK = timedelta(seconds=90)
-"""How long a tick draws charts for the next batch; what is left is for the next tick."""
+TICK = timedelta(seconds=30)
+"""How long a tick draws charts for the next batch; what is left is for the next tick.
+
+Dagster gives up a tick after a minute.
+"""
 
 MOST_RUNS = 20
 """Of one tick."""
 
 type Place = tuple[date, str]
+type Rectangle = tuple[date, date, tuple[str, ...]]
+"""First and last session, and symbols that stand side by side in the universe."""
 
 
 @dataclass(slots=True)
@@ -43,11 +54,19 @@ class Round:
         polled: Batches that were looked at.
         faults: Why something could not be done now.
         next: What came of asking on.
+        is_cut_off: Runs of which more could have been done, had there been time.
     """
 
     polled: list[Polled] = field(default_factory=list[Polled])
     faults: list[str] = field(default_factory=list[str])
     next: list[Submission] = field(default_factory=list[Submission])
+    is_cut_off: set[str] = field(default_factory=set[str])
+
+    def add(self, run_id: str, submission: Submission) -> None:
+        """Take down what came of asking on about a run."""
+        self.next.append(submission)
+        if submission.left:
+            self.is_cut_off.add(run_id)
 
     @property
     def says(self) -> str:
@@ -64,11 +83,20 @@ def summary(submission: Submission) -> str:
             submission.batches
         ),
         f"{submission.opinions} opinions are there": submission.opinions,
+        f"{submission.waiting} questions are in another batch, and are waited for": (
+            submission.waiting
+        ),
+        f"the provider takes no batch now: {submission.turned_away}": (
+            submission.turned_away
+        ),
         f"{len(submission.given_up)} are left to be asked alone: their questions failed "
         "too often": submission.given_up,
         f"{submission.left} are left for the next look": submission.left,
     }
-    return ", ".join(text for text, is_so in told.items() if is_so)
+    says = [text for text, is_so in told.items() if is_so]
+    if (again := submission.rests_until) is not None:
+        says.append(f"the provider took no batch; again after {again:%H:%M} UTC")
+    return ", ".join(says)
 
 
 @dataclass(frozen=True)
@@ -78,6 +106,7 @@ class BatchWork:
     lane: Lane
     warehouse: Warehouse
     desk: ModelDesk
+    now: Now = right_now
 
     @property
     def reader(self) -> ChartReader:
@@ -109,7 +138,7 @@ class BatchWork:
     def poll(self, batch_id: str | None = None, until: datetime | None = None) -> Round:
         """Look at batches, file what has ended, and ask what is due next.
 
-        A server that does not answer is told of, and nothing else.
+        What can't be done now is told of, and the rest is done.
 
         Args:
             batch_id: Only this one; None for all that are out.
@@ -121,23 +150,19 @@ class BatchWork:
                 told.polled.append(work.poll(batch))
             except ModelUnavailable as error:
                 told.faults.append(f"{batch.batch_id}: {error}")
-                return told
+        for batch in self._stopped():
+            self._conclude(work, batch, until, told)
         for unfinished in self.desk.batches.unfinished(self.lane.name):
             try:
-                told.next.append(
-                    self._asked_on(work, unfinished.run_id, unfinished.places, until)
-                )
+                self._ask_on(work, unfinished, until, told)
             except (BudgetSpent, ModelUnavailable) as error:
                 told.faults.append(str(error))
         return told
 
-    def cancel(self, batch_id: str) -> str:
-        """Have a batch stopped; what its provider says it is then."""
-        return self._batching().cancel(self.desk.batches.batch(batch_id))
-
     def finished(self) -> dict[str, list[Place]]:
-        """Sessions and symbols of runs of which nothing is left to do, by run."""
-        return self.desk.batches.finished(self.lane.name)
+        """Sessions and symbols that have their opinion, by the run that asked."""
+        found = self.desk.batches.finished(self.lane.name)
+        return {run_id: own for run_id, its in found.items() if (own := self._known(its))}
 
     def _looked_at(self, batch_id: str | None) -> Sequence[Batch]:
         if batch_id is not None:
@@ -145,15 +170,44 @@ class BatchWork:
         own = self.desk.batches.batches(self.lane.name)
         return [batch for batch in own if batch.status in OPEN]
 
-    def _asked_on(
-        self,
-        work: Batching,
-        run_id: str,
-        places: Sequence[Place],
-        until: datetime | None,
-    ) -> Submission:
-        briefings = self._briefings(Requested.by_place(places))
-        return work.submit(briefings, run_id, wanted=places, until=until)
+    def _known(self, places: Sequence[Place]) -> list[Place]:
+        """Those of *places* that the strategy still has."""
+        symbols, is_session = set(self.lane.symbols), self.lane.calendar.is_session
+        return [(day, own) for day, own in places if own in symbols and is_session(day)]
+
+    def _ask_on(
+        self, work: Batching, unfinished: Unfinished, until: datetime | None, told: Round
+    ) -> None:
+        """Ask what is due after what was asked about, if it is the same analyst."""
+        run_id, places = unfinished.run_id, self._known(unfinished.places)
+        if gone := len(unfinished.places) - len(places):
+            told.faults.append(f"{run_id}: {gone} are of symbols that are there no more")
+        if unfinished.version_hash not in ("", self.reader.version_hash):
+            told.faults.append(
+                f"{run_id}: {len(places)} were asked about before the analyst was changed, "
+                "and nothing is asked on: put its file back as it was, or trading-assets "
+                f"batches submit --strategy {self.lane.name} asks anew"
+            )
+        elif places:
+            briefings = self._briefings(Requested.by_place(places))
+            told.add(run_id, work.submit(briefings, run_id, wanted=places, until=until))
+
+    def _stopped(self) -> Sequence[Batch]:
+        """Batches that were cancelled, and all that came of them is filed."""
+        own = self.desk.batches.batches(self.lane.name)
+        filed = [it for it in own if it.is_cancelled and it.status is BatchStatus.FILED]
+        return [it for it in filed if it.version_hash in ("", self.reader.version_hash)]
+
+    def _conclude(
+        self, work: Batching, batch: Batch, until: datetime | None, told: Round
+    ) -> None:
+        """Make of a cancelled batch what can be made of it without asking."""
+        if places := self._known(self.desk.batches.stopped(batch.batch_id)):
+            briefings = self._briefings(Requested.by_place(places))
+            told.add(batch.run_id, work.conclude(briefings, batch.run_id, places, until))
+        if batch.run_id not in told.is_cut_off:
+            status = BatchStatus.CANCELLED.value
+            self.desk.batches.note(batch.batch_id, status=status)
 
     def _range(self, first: date, last: date, symbols: Sequence[str]) -> Requested:
         sessions = self.lane.calendar.between(first, last)
@@ -164,7 +218,7 @@ class BatchWork:
             return briefings_of(self.lane, self.warehouse, requested)
 
     def _batching(self) -> Batching:
-        return Batching.of(self.reader, self.desk, self.lane.name)
+        return Batching.of(self.reader, self.desk, self.lane.name, self.now)
 
 
 def new_run_id() -> str:
@@ -219,51 +273,98 @@ def batches_sensor(lane: Lane, view: dg.JobDefinition) -> dg.SensorDefinition:
         analysts: dg.ResourceParam[ModelDesk],
     ) -> dg.SensorResult | dg.SkipReason:
         work = BatchWork(lane, warehouse, analysts)
-        return _tick(work, json.loads(context.cursor or "[]"))
+        return _tick(work, context.cursor)
 
     return batches
 
 
-def _tick(work: BatchWork, told: Sequence[str]) -> dg.SensorResult | dg.SkipReason:
+def _tick(work: BatchWork, cursor: str | None) -> dg.SensorResult | dg.SkipReason:
     """One look at the batches of a strategy.
 
     Args:
         work: On its stores.
-        told: Runs of which everything was asked for already.
+        cursor: What was asked for already, as this wrote it.
     """
     if not work.desk.batches.batches(work.lane.name):
         return dg.SkipReason("nothing was ever asked in a batch")
     try:
-        looked = work.poll(until=datetime.now(UTC) + TICK)
+        looked = work.poll(until=work.now() + TICK)
     except InvalidInput as error:  # no key, most likely
         return dg.SkipReason(str(error))
-    asked = list(told)
-    requests: list[dg.RunRequest] = []
-    for run_id, places in work.finished().items():
-        if run_id not in told and len(requests) < MOST_RUNS:
-            requests += _runs(work.lane, run_id, places)
-            asked.append(run_id)
+    asked = Requests.of(cursor)
+    new = list(islice(asked.due(work, looked.is_cut_off), MOST_RUNS))
     return dg.SensorResult(
-        run_requests=requests,
-        cursor=json.dumps(asked),
-        skip_reason=None if requests else dg.SkipReason(looked.says),
+        run_requests=[_run(work.lane, run_id, it) for run_id, it in new],
+        cursor=asked.cursor(new),
+        skip_reason=None if new else dg.SkipReason(looked.says),
     )
 
 
-def _runs(lane: Lane, run_id: str, places: Sequence[Place]) -> Iterator[dg.RunRequest]:
-    """The view of *places* and of nothing else, in as few runs as can be."""
-    for first, last, symbols in rectangles(lane, places):
-        key = f"{run_id}-{first}-{last}-{symbols[0]}-{symbols[-1]}"
-        yield dg.RunRequest(
-            run_key=f"{view_job_name(lane.name)}-{key}",
-            job_name=view_job_name(lane.name),
-            tags=range_tags(first, last, symbols, launched_by=BATCHES),
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Views that were asked for, by the run that had the opinions.
+
+    They are told apart by session and symbol, as more may come of a run at any time.
+    """
+
+    by_run: Mapping[str, Sequence[Rectangle]]
+
+    @classmethod
+    def of(cls, cursor: str | None) -> "Requests":
+        """What *cursor* says; one of an older version says nothing that counts."""
+        told = json.loads(cursor or "{}")
+        if not isinstance(told, dict):
+            return cls({})
+        day = date.fromisoformat
+        return cls(
+            {
+                run_id: [(day(first), day(last), tuple(own)) for first, last, own in its]
+                for run_id, its in told.items()
+            }
         )
 
+    def cursor(self, new: Sequence[tuple[str, Rectangle]]) -> str:
+        """Everything that was asked for, and what is *new*."""
+        told = {run_id: list(its) for run_id, its in self.by_run.items()}
+        for run_id, own in new:
+            told.setdefault(run_id, []).append(own)
+        return json.dumps(told, default=date.isoformat, separators=(",", ":"))
 
-def rectangles(
-    lane: Lane, places: Sequence[Place]
-) -> Iterator[tuple[date, date, tuple[str, ...]]]:
+    def due(
+        self, work: BatchWork, is_cut_off: Collection[str]
+    ) -> Iterator[tuple[str, Rectangle]]:
+        """What is there and was not asked for.
+
+        Args:
+            work: On the strategy's stores.
+            is_cut_off: Runs that go on in a minute, so that one view has more of them.
+        """
+        for run_id, places in work.finished().items():
+            if run_id not in is_cut_off:
+                new = set(places) - self._places(work.lane, run_id)
+                for own in rectangles(work.lane, sorted(new)):
+                    yield run_id, own
+
+    def _places(self, lane: Lane, run_id: str) -> set[Place]:
+        return {
+            place
+            for first, last, symbols in self.by_run.get(run_id, ())
+            for place in product(lane.calendar.between(first, last), symbols)
+        }
+
+
+def _run(lane: Lane, run_id: str, rectangle: Rectangle) -> dg.RunRequest:
+    """The view of *rectangle* and of nothing else."""
+    first, last, symbols = rectangle
+    key = f"{run_id}-{first}-{last}-{symbols[0]}-{symbols[-1]}"
+    return dg.RunRequest(
+        run_key=f"{view_job_name(lane.name)}-{key}",
+        job_name=view_job_name(lane.name),
+        tags=range_tags(first, last, symbols, launched_by=BATCHES),
+    )
+
+
+def rectangles(lane: Lane, places: Sequence[Place]) -> Iterator[Rectangle]:
     """Ranges of sessions, and adjacent symbols, that hold *places* and no others."""
     sessions: dict[date, list[int]] = {}
     for day, symbol in sorted(places):

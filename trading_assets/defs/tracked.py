@@ -113,12 +113,14 @@ class Stored:
     Attributes:
         rows: Of each table, by session.
         history: `portfolio` of the whole book, ascending.
+        fates: Statuses of orders since they were decided, by order id.
     """
 
     book: Book
     requested: Requested
     rows: Mapping[str, Mapping[date, pd.DataFrame]]
     history: pd.DataFrame
+    fates: Mapping[str, frozenset[str]]
 
     @classmethod
     def read(cls, book: Book, warehouse: Warehouse, requested: Requested) -> "Stored":
@@ -141,13 +143,16 @@ class Stored:
             frames = {table.name: warehouse.read(table, where) for table, where in wanted}
             since = {"session": Between(lane.start, LAST_DAY)}
             history = warehouse.read(PORTFOLIO, own | since)
+            # What was decided in a session happens in it and in those after it.
+            onward = own | {"session": Between(requested.first, LAST_DAY)}
+            events = warehouse.read(ORDER_EVENTS, onward, columns=["order_id", "status"])
         rows = {name: dict(_by_session(frame)) for name, frame in frames.items()}
         if absent := set(requested.sessions).difference(rows[PORTFOLIO.name]):
             raise DataMissing(
                 f"{book.title}/portfolio was never materialized for {min(absent)}, of "
                 f"{len(absent)} such sessions"
             )
-        return cls(book, requested, rows, history)
+        return cls(book, requested, rows, history, _fates(events))
 
     @property
     def tale(self) -> Tale:
@@ -192,6 +197,7 @@ class Stored:
             positions=plain[POSITIONS.name],
             portfolio=plain[PORTFOLIO.name][0],
             charts=charts,
+            fates=self.fates,
         )
 
 
@@ -200,6 +206,11 @@ def _by_session(frame: pd.DataFrame) -> Iterator[tuple[date, pd.DataFrame]]:
     lasting = frame.drop(columns="recorded_at", errors="ignore")
     for session, rows in lasting.groupby(lasting["session"].dt.strftime("%Y-%m-%d")):
         yield date.fromisoformat(str(session)), rows
+
+
+def _fates(events: pd.DataFrame) -> dict[str, frozenset[str]]:
+    told = events.groupby("order_id")["status"].unique()
+    return {str(own): frozenset(map(str, statuses)) for own, statuses in told.items()}
 
 
 def _untold(stored: Stored, answers: Sequence[Tracked]) -> pd.DataFrame:

@@ -13,16 +13,20 @@ class BatchStatus(StrEnum):
     """How far a batch has come.
 
     ``submitting`` was committed, and whether it has arrived is not known; one that nobody
-    finds is ``lost``, until a person says that it is to be ``forgotten``. ``refused`` never
-    was a batch. All that came of a ``filed`` one is on record.
+    finds, or that its provider has no more, is ``lost``, until a person says that it is to
+    be ``forgotten``. ``refused`` never was a batch, and neither was what was
+    ``turned_away``, which is sent again later. All that came of a ``filed`` one is on
+    record; of a ``cancelled`` one as well, and nothing is asked after it.
     """
 
     SUBMITTING = "submitting"
     SUBMITTED = "submitted"
     FILED = "filed"
     REFUSED = "refused"
+    TURNED_AWAY = "turned_away"
     LOST = "lost"
     FORGOTTEN = "forgotten"
+    CANCELLED = "cancelled"
 
 
 OPEN = (BatchStatus.SUBMITTING, BatchStatus.SUBMITTED, BatchStatus.LOST)
@@ -32,8 +36,8 @@ OPEN = (BatchStatus.SUBMITTING, BatchStatus.SUBMITTED, BatchStatus.LOST)
 class ItemStatus(StrEnum):
     """What became of one question of a batch.
 
-    ``unsent`` is what somebody else asked meanwhile; ``failed`` is due again, and
-    ``abandoned`` is what failed too often.
+    ``unsent`` was not sent after all, and ``waiting`` is what another batch asks already;
+    ``failed`` is due again, and ``abandoned`` is what failed too often.
     """
 
     OUT = "out"
@@ -41,6 +45,7 @@ class ItemStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     UNSENT = "unsent"
+    WAITING = "waiting"
     ABANDONED = "abandoned"
 
 
@@ -57,7 +62,9 @@ class Batch:
         estimated_usd: What they could cost at most.
         is_cancelled: Whether a person has stopped it; nothing is asked after it.
         looks: How often something was missing that should be there.
+        missed_at: When that was first seen; None if it never was.
         why: What is to be said of it; empty for nothing.
+        version_hash: Of the analyst that asked; empty for one that is not known.
     """
 
     batch_id: str
@@ -73,6 +80,8 @@ class Batch:
     looks: int
     why: str
     submitted_at: datetime
+    version_hash: str = ""
+    missed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +120,14 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """Sessions and symbols that were asked about under *run_id* and have no opinion yet."""
+    """Sessions and symbols that were asked about under *run_id* and have no opinion yet.
+
+    Attributes:
+        version_hash: Of the analyst that asked; empty for one that is not known.
+    """
 
     run_id: str
+    version_hash: str
     places: Sequence[tuple[date, str]]
 
 

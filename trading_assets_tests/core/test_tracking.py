@@ -37,6 +37,7 @@ SIGNAL: dict[str, Any] = {
     "is_abstention": False,
 }
 ORDER: dict[str, Any] = {
+    "order_id": "entry",
     "symbol": "AAA",
     "leg": "entry",
     "side": "BUY",
@@ -69,6 +70,7 @@ def make_rows(**changes: Any) -> SessionRows:
         positions=[POSITION],
         portfolio=PORTFOLIO,
         charts={("AAA", Timeframe.DAILY): PNG},
+        fates={},
     )
     return replace(rows, **changes)
 
@@ -183,6 +185,49 @@ def test_a_refused_order_was_not_placed_and_says_why() -> None:
     assert debug["strategy"]["name"] == "reference"
 
 
+@pytest.mark.parametrize(
+    ("status", "became", "is_placed"),
+    [
+        pytest.param("submitted", set(), True, id="nothing was heard yet"),
+        pytest.param("submitted", {"working", "cancelled"}, True, id="cancelled later"),
+        pytest.param("submitted", {"rejected"}, True, id="rejected by the broker"),
+        pytest.param("submitted", {"cancelled"}, False, id="not sent after all"),
+        pytest.param("awaiting_approval", set(), False, id="nobody has said anything"),
+        pytest.param("awaiting_approval", {"approved"}, False, id="not sent yet"),
+        pytest.param("awaiting_approval", {"approved", "working"}, True, id="let out"),
+        pytest.param("awaiting_approval", {"approved", "filled"}, True, id="filled"),
+        pytest.param("awaiting_approval", {"approved", "rejected"}, True, id="by broker"),
+        pytest.param("awaiting_approval", {"approved", "cancelled"}, False, id="drifted"),
+        pytest.param("awaiting_approval", {"rejected"}, False, id="a person said no"),
+        pytest.param("awaiting_approval", {"expired"}, False, id="nobody said yes"),
+        pytest.param("refused", set(), False, id="refused"),
+    ],
+)
+def test_an_order_is_placed_if_it_has_reached_the_broker(
+    status: str,
+    became: set[str],
+    is_placed: bool,  # noqa: FBT001 - a row of the table
+) -> None:
+    orders = [
+        {**ORDER, "status": status},
+        {**ORDER, "order_id": "stop", "leg": "stop", "status": status},
+    ]
+    session = told(orders=orders, fates={"entry": became, "stop": {"cancelled"}})
+
+    assert run_of(session, "AAA").metrics["order_placed"] == is_placed
+    assert session.book.metrics["order_placed"] == is_placed
+    assert session.book.metrics["orders_placed"] == 2 * is_placed
+
+
+def test_coverage_that_changes_with_every_evening_is_no_content() -> None:
+    def on(evening: int) -> TrackedSession:
+        reason = f"{evening} of 60 bars"
+        own = {"asset": "signal_outcomes", "symbol": "AAA", "status": "short"}
+        return told(coverage=[{**own, "reason": reason}])
+
+    assert on(3).content_hash == on(4).content_hash
+
+
 def test_a_book_says_how_it_stands() -> None:
     book = told().book
 
@@ -241,6 +286,7 @@ def test_rows_are_what_json_has_words_for() -> None:
             "price": [float("nan")],
             "why": [None],
             "gone": pd.to_datetime([None]),
+            "is_known": pd.array([None], dtype="boolean"),
         }
     )
 
@@ -252,5 +298,6 @@ def test_rows_are_what_json_has_words_for() -> None:
             "price": None,
             "why": None,
             "gone": None,
+            "is_known": None,
         }
     ]

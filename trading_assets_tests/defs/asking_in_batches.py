@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from trading_assets.adapters.analysts import batching
+from trading_assets.adapters.analysts.batching import Now, right_now
 from trading_assets.adapters.analysts.desk import ModelDesk
 from trading_assets.adapters.chart_store.filesystem import FileChartStore
 from trading_assets.adapters.models.access import accesses
@@ -24,7 +25,9 @@ from trading_assets_tests.defs.world import World
 
 
 @contextmanager
-def batch_work(world: World, url: str, *, strategy: str = "reader") -> Iterator[BatchWork]:
+def batch_work(
+    world: World, url: str, *, strategy: str = "reader", now: Now = right_now
+) -> Iterator[BatchWork]:
     """The batches of a world's strategy; either provider is at *url*."""
     told = {
         "ANTHROPIC_API_KEY": "a-secret",
@@ -35,7 +38,7 @@ def batch_work(world: World, url: str, *, strategy: str = "reader") -> Iterator[
     }
     pictures = FileChartStore(world.settings.charts)
     with closing(ModelDesk.open(world.settings.ledger, accesses(told), pictures)) as desk:
-        yield BatchWork(world.lane(strategy), world.warehouse, desk)
+        yield BatchWork(world.lane(strategy), world.warehouse, desk, now)
 
 
 def die_after(commits: int) -> None:

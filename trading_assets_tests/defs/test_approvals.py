@@ -11,6 +11,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from trading_assets.adapters.chart_store.filesystem import FileChartStore
 from trading_assets.adapters.ibkr.ping import Doorbell
 from trading_assets.adapters.ledger.approvals import ApprovalBook
 from trading_assets.defs.approvals import (
@@ -28,10 +29,13 @@ from trading_assets.defs.jobs import (
     book_job,
 )
 from trading_assets.defs.launch import QUIET
+from trading_assets.defs.partitions import Requested
 from trading_assets.defs.run_history import RUN_ENVIRONMENT
+from trading_assets.defs.tracked import Stored
 from trading_assets.models.approval import DESK, Approval, ApprovalState
 from trading_assets.models.notice import Topic
 from trading_assets.models.tables import FILLS, ORDER_EVENTS, ORDERS
+from trading_assets.models.tracking import TrackedSession
 from trading_assets.sessions import trading_calendar
 from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.test_halts import EVENING, before, book, on, orders
@@ -232,6 +236,27 @@ def test_what_is_approved_trades_at_the_next_open(
     own = events[events["order_id"] == BOUGHT]
     assert own["status"].tolist() == ["approved", "working", "filled"]
     assert own["reason"].iloc[0] == "approved by ann: fine"
+
+
+def test_an_order_is_tracked_as_placed_once_it_was_let_out(
+    world: World, approvals: ApprovalBook
+) -> None:
+    book(world, EVENING)
+    asked = waiting(approvals)
+    before_it = placed(world, EVENING)
+    approvals.approve(asked, "ann", "fine", an_hour_before_the_end(asked))
+    book(on(world, NEXT), NEXT)
+
+    assert (before_it, placed(world, EVENING)) == (0, 1)
+
+
+def placed(world: World, session: date) -> float:
+    """Orders of a session that a tracker is told were placed."""
+    (own,) = world.lane("cross").books
+    stored = Stored.read(own, world.warehouse, Requested.by_place([(session, "")]))
+    told = list(stored.told(FileChartStore(world.settings.charts), {}))
+    assert isinstance(told[-1], TrackedSession)
+    return told[-1].book.metrics["orders_placed"]
 
 
 @pytest.mark.parametrize("is_rejected", [True, False])

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,7 +15,13 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
-from trading_assets.adapters.analysts.batching import SEARCH, Batching, forget
+from trading_assets.adapters.analysts.batching import (
+    MISSED_FOR,
+    SEARCH,
+    Batching,
+    cancel,
+    forget,
+)
 from trading_assets.adapters.analysts.port import Asking
 from trading_assets.adapters.ledger.engine import ledger_url, open_engine
 from trading_assets.adapters.models import prices
@@ -82,6 +89,19 @@ def rows(world: World, table: str) -> list[sa.Row[tuple[object, ...]]]:
         found = connection.execute(sa.text(f"SELECT * FROM {table}")).all()  # noqa: S608 - ours
     engine.dispose()
     return list(found)
+
+
+@dataclass(slots=True)
+class Clock:
+    """That of this machine, and some time later."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def wait(self, some_time: timedelta) -> None:
+        self.ahead += some_time
 
 
 def child(
@@ -232,11 +252,14 @@ def test_lines_that_are_missing_are_looked_for_and_then_count_as_paid(
     models.batches.fate = lambda batch, item: (
         Fate.MISSING if (batch, item) == (0, 3) else Fate.SUCCEEDED
     )
-    with batch_work(world, models.url("anthropic")) as work:
+    clock = Clock()
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
         (batch_id,) = submit(world, work)
         assert "1 results are missing, looked 1 times" in work.poll().says
-        assert len(models.batches.kept) == 1
-        work.poll()
+        for _ in range(4):
+            work.poll()
+        assert len(models.batches.kept) == 1  # minutes are no reason to give it up
+        clock.wait(MISSED_FOR)
         work.poll()
         counts = work.desk.batches.counts()[batch_id]
 
@@ -365,7 +388,7 @@ def test_a_batch_that_is_cancelled_keeps_what_was_answered_and_goes_no_further(
     models.batches.ends_after = 99
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
-        work.cancel(batch_id)
+        cancel(work.desk, batch_id)
         work.poll()
         counts = work.desk.batches.counts()[batch_id]
         work.poll()

@@ -55,6 +55,14 @@ class FakeBatches:
         self.ends_after = 0
         self.drops_after_create = False
         self.hangs_up = False
+        self.turns_away_with = 0
+        self.takes_and_answers_with = 0
+        self.files_with: Response | None = None
+        self.cancels_with = 0
+        self.is_too_late_to_cancel = False
+        self.is_archived = False
+        self.is_full = False
+        self.cuts_results_of: str | None = None
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.after_create: Callable[[], None] = lambda: None
         self.fate: Callable[[int, int], Fate] = lambda _batch, _item: Fate.SUCCEEDED
@@ -105,7 +113,11 @@ class FakeBatches:
 
     def _about(self, batch: Kept, what: str | None) -> Response:
         if what == "results":
-            return Response(200, self._lines(batch, is_error=False), {})
+            lines = self._lines(batch, is_error=False)
+            is_cut = batch.id == self.cuts_results_of
+            return Response(200, lines[:-20] if is_cut else lines, {})
+        if what == "cancel" and self.cancels_with:
+            return _error(self.cancels_with)
         if what == "cancel":
             self._cancel(batch)
         elif not batch.has_ended:
@@ -113,6 +125,8 @@ class FakeBatches:
         return _json(self._told(batch))
 
     def _create(self, protocol: str, body: bytes) -> Response:
+        if self.turns_away_with:
+            return _error(self.turns_away_with)
         told = json.loads(body)
         if protocol == "anthropic":
             items = {it["custom_id"]: it["params"] for it in told["requests"]}
@@ -134,6 +148,8 @@ class FakeBatches:
         if self.drops_after_create:
             self.drops_after_create = False
             raise ConnectionAbortedError
+        if self.takes_and_answers_with:
+            return _error(self.takes_and_answers_with)
         return _json(self._told(batch))
 
     def _list(self, protocol: str) -> Response:
@@ -146,6 +162,8 @@ class FakeBatches:
         return _json(told | {"first_id": None, "last_id": None})
 
     def _cancel(self, batch: Kept) -> None:
+        if self.is_too_late_to_cancel:
+            return
         batch.is_cancelled, batch.looks_left = True, 0
         batch.fates = [Fate.SUCCEEDED, *[Fate.CANCELED] * (len(batch.items) - 1)]
 
@@ -153,6 +171,8 @@ class FakeBatches:
         if head.method == "GET" and own_id is not None:
             name, _, kind = own_id.partition("-")
             return Response(200, self._lines(self.kept[name], is_error=kind == "err"), {})
+        if self.files_with is not None:
+            return self.files_with
         boundary = (
             head.headers["content-type"].partition("boundary=")[2].strip('"').encode()
         )
@@ -171,6 +191,15 @@ class FakeBatches:
             ("cancelled" if batch.is_cancelled else "completed") if ended else "in_progress"
         )
         total = len(batch.items)
+        if self.is_full:
+            fault = {"code": "token_limit_exceeded", "message": "the queue is full"}
+            return {
+                "id": batch.id,
+                "created_at": int(batch.created_at.timestamp()),
+                "status": "failed",
+                "metadata": dict(batch.metadata),
+                "errors": {"object": "list", "data": [fault]},
+            }
         return {
             "id": batch.id,
             "object": "batch",
@@ -200,7 +229,7 @@ class FakeBatches:
             "ended_at": None,
             "archived_at": None,
             "cancel_initiated_at": None,
-            "results_url": place if ended else None,
+            "results_url": place if ended and not self.is_archived else None,
         }
 
     def _lines(self, batch: Kept, *, is_error: bool) -> bytes:
@@ -245,6 +274,10 @@ class FakeBatches:
             }
         code = "batch_expired" if fate is Fate.EXPIRED else "batch_cancelled"
         return line | {"response": None, "error": {"code": code, "message": code}}
+
+
+def _error(status: int) -> Response:
+    return _json({"type": "error", "error": {"type": "api_error", "message": "no"}}, status)
 
 
 def _json(told: dict[str, Any], status: int = 200) -> Response:

@@ -10,25 +10,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import uuid4
 
 from trading_assets.adapters.analysts.chart_reader import ChartReader
 from trading_assets.adapters.analysts.desk import ModelDesk
 from trading_assets.adapters.analysts.port import Asking, Briefings
+from trading_assets.adapters.ledger.batches import NOTHING_TO_SEND
 from trading_assets.adapters.models import prices
 from trading_assets.adapters.models.access import ApiKey
 from trading_assets.adapters.models.batch_lines import Line, RemoteBatch
 from trading_assets.adapters.models.batch_server import (
     MOST_BYTES,
     MOST_QUESTIONS,
+    Arrival,
     BatchServer,
+    Handed,
 )
 from trading_assets.adapters.models.conversation import storable
 from trading_assets.adapters.models.gateway import picture_path
 from trading_assets.core.briefing import Briefing
 from trading_assets.core.consultation import Turn
-from trading_assets.errors import InvalidInput
+from trading_assets.errors import BatchGone, InvalidInput
 from trading_assets.models.batch import (
     OPEN,
     Asked,
@@ -40,13 +44,19 @@ from trading_assets.models.batch import (
     custom_id_of,
 )
 from trading_assets.models.call import Attempt, Ending, Settlement
-from trading_assets.models.question import Answer, Outcome, Question, Usage
+from trading_assets.models.question import Answer, Outcome, Provider, Question, Usage
 
 MOST_FAILURES = 3
 """Of one question; then it is left to be asked alone."""
 
 MOST_LOOKS = 3
-"""At results in which lines are missing; then they are taken to be lost, and paid for."""
+MISSED_FOR = timedelta(hours=6)
+"""At results in which lines are missing, and from the first look to the last; then they
+are taken to be lost, and paid for."""
+
+FIRST_REST = timedelta(minutes=2)
+LONGEST_REST = timedelta(hours=2)
+"""Before a batch is sent again that was turned away; each time twice as long."""
 
 SEARCH = timedelta(minutes=30)
 """How long a batch is looked for that may have arrived, or be on its way still."""
@@ -58,6 +68,11 @@ type Place = tuple[date, str]
 type Now = Callable[[], datetime]
 
 
+def right_now() -> datetime:
+    """By the clock of this machine."""
+    return datetime.now(UTC)
+
+
 @dataclass(slots=True)
 class Submission:
     """What came of asking.
@@ -65,6 +80,9 @@ class Submission:
     Attributes:
         batches: That were handed in.
         questions: In them.
+        waiting: Questions that another batch asks already.
+        turned_away: Why a provider took nothing now; empty if it was not so.
+        rests_until: When that is tried again; None if nothing waits for it.
         opinions: That needed no more questions.
         given_up: Sessions and symbols whose questions failed too often.
         left: That were not looked at for want of time.
@@ -72,6 +90,9 @@ class Submission:
 
     batches: list[str] = field(default_factory=list[str])
     questions: int = 0
+    waiting: int = 0
+    turned_away: str = ""
+    rests_until: datetime | None = None
     opinions: int = 0
     given_up: list[Place] = field(default_factory=list[Place])
     left: int = 0
@@ -114,17 +135,19 @@ class Batching:
     desk: ModelDesk
     server: BatchServer
     strategy: str
-    now: Now = lambda: datetime.now(UTC)
+    now: Now = right_now
 
     @classmethod
-    def of(cls, reader: ChartReader, desk: ModelDesk, strategy: str) -> "Batching":
+    def of(
+        cls, reader: ChartReader, desk: ModelDesk, strategy: str, now: Now = right_now
+    ) -> "Batching":
         """Whoever serves the model of *reader*.
 
         Raises:
             InvalidInput: If they take no batches, or there is no key for them.
         """
         server = BatchServer.of(reader.spec.model, desk.accesses)
-        return cls(reader, desk, server, strategy)
+        return cls(reader, desk, server, strategy, now)
 
     # Asking
 
@@ -141,7 +164,8 @@ class Batching:
         Args:
             briefings: What is shown.
             run_id: That all stages belong to, and whose budget they share.
-            wanted: Only these sessions and symbols; None for all.
+            wanted: Only these sessions and symbols, which are gone on with by itself: what
+                was turned away is left alone for a while. None for all, and at once.
             until: When to leave the rest for another time.
 
         Raises:
@@ -150,17 +174,14 @@ class Batching:
         """
         told, load = Submission(), _Load()
         key = None
-        for place, row in self._rows(briefings, wanted):
-            if until is not None and self.now() >= until:
-                told.left += 1
-                continue
-            briefing = self.reader.briefing(briefings, row)
-            heard, turns = self._due(briefing)
-            if not turns:
-                self._conclude(briefing, heard, run_id)
-                told.opinions += 1
-            elif self._is_given_up(turns):
+        rests_until = None if wanted is None else self._rests_until()
+        for place, briefing, heard, turns in self._open(
+            briefings, run_id, wanted, until, told
+        ):
+            if self._is_given_up(turns):
                 told.given_up.append(place)
+            elif rests_until is not None:
+                told.rests_until = rests_until
             else:
                 key = key or self.server.ring()
                 for turn in turns:
@@ -168,6 +189,59 @@ class Batching:
         if key is not None:
             self._hand_in(load, run_id, key, told)
         return told
+
+    def conclude(
+        self,
+        briefings: Briefings,
+        run_id: str,
+        wanted: Sequence[Place],
+        until: datetime | None,
+    ) -> Submission:
+        """Keep opinions that need no more questions; nobody is asked.
+
+        Args:
+            briefings: What was shown.
+            run_id: That they belong to.
+            wanted: Only these sessions and symbols.
+            until: When to leave the rest for another time.
+        """
+        told = Submission()
+        for _ in self._open(briefings, run_id, wanted, until, told):
+            pass
+        return told
+
+    def _open(
+        self,
+        briefings: Briefings,
+        run_id: str,
+        wanted: Sequence[Place] | None,
+        until: datetime | None,
+        told: Submission,
+    ) -> Iterator[tuple[Place, Briefing, dict[str, Answer], tuple[Turn, ...]]]:
+        """What is to be asked; an opinion that needs no more questions is kept."""
+        for place, row in self._rows(briefings, wanted):
+            if until is not None and self.now() >= until:
+                told.left += 1
+                continue
+            briefing = self.reader.briefing(briefings, row)
+            heard, turns = self._due(briefing)
+            if turns:
+                yield place, briefing, heard, turns
+            else:
+                self._conclude(briefing, heard, run_id)
+                told.opinions += 1
+
+    def _rests_until(self) -> datetime | None:
+        """Until when nothing is sent by itself; None if it may be sent."""
+        latest = reversed(self.desk.batches.batches(self.strategy))
+        turned = list(takewhile(lambda it: it.status is BatchStatus.TURNED_AWAY, latest))
+        if not turned:
+            return None
+        # Those of one submission are turned away together, and count once.
+        times = {it.submitted_at.replace(second=0, microsecond=0) for it in turned}
+        rest = min(FIRST_REST * 2 ** min(len(times) - 1, 10), LONGEST_REST)
+        until = turned[0].submitted_at + rest
+        return until if self.now() < until else None
 
     def _rows(
         self, briefings: Briefings, wanted: Sequence[Place] | None
@@ -263,25 +337,46 @@ class Batching:
             looks=0,
             why="",
             submitted_at=self.now(),
+            version_hash=self.reader.version_hash,
         )
         for asked in load.asked:
             self._keep_pictures(asked.question)
         begun = self.desk.batches.begin(batch, load.asked, self.reader.spec.budget)
+        told.waiting += len(load.requests) - len(begun)
         begun -= self._withdrawn(batch, begun)
         if not begun:
-            self._close_if_empty(batch.batch_id)
+            self._close_empty(batch)
             return
         requests = [own for it, own in load.requests.items() if it in begun]
-        handed = self.server.hand_in(key, batch.batch_id, requests)
+        if self._send(batch, requests, key, told):
+            told.batches.append(batch.batch_id)
+            told.questions += len(begun)
+
+    def _send(
+        self,
+        batch: Batch,
+        requests: Sequence[tuple[str, dict[str, Any]]],
+        key: ApiKey,
+        told: Submission,
+    ) -> bool:
+        """Send *batch* once; whether it is there, or may be.
+
+        Where one was turned away just now, the next is not tried.
+        """
+        if told.turned_away:
+            handed = Handed(Arrival.TURNED_AWAY, reason=told.turned_away)
+        else:
+            handed = self.server.hand_in(key, batch.batch_id, requests)
         if handed.batch is not None:
             self._found(batch, handed.batch)
-        elif handed.is_known:
+        elif handed.arrival is Arrival.REFUSED:
             self._refused(batch, handed.reason)
-            return
+        elif handed.arrival is Arrival.TURNED_AWAY:
+            told.turned_away = handed.reason
+            self._turned_away(batch, handed.reason)
         else:
             self.desk.batches.note(batch.batch_id, why=storable(handed.reason))
-        told.batches.append(batch.batch_id)
-        told.questions += len(begun)
+        return handed.arrival in (Arrival.TAKEN, Arrival.UNKNOWN)
 
     def _withdrawn(self, batch: Batch, keys: set[str]) -> set[str]:
         """Questions that somebody is asking alone, or has, since we looked."""
@@ -308,9 +403,11 @@ class Batching:
         finally:
             calls.give_back(key)
 
-    def _close_if_empty(self, batch_id: str) -> None:
-        if self.desk.batches.items(batch_id):
-            self.desk.batches.note(batch_id, status=BatchStatus.REFUSED.value)
+    def _close_empty(self, batch: Batch) -> Polled:
+        """A batch of which nothing was left to be sent."""
+        status, says = BatchStatus.REFUSED, NOTHING_TO_SEND
+        self.desk.batches.note(batch.batch_id, status=status.value, why=says)
+        return Polled(batch.batch_id, status, 0, says)
 
     def _keep_pictures(self, question: Question) -> None:
         for image in question.images:
@@ -329,9 +426,17 @@ class Batching:
     def _refused(self, batch: Batch, reason: str) -> None:
         """There is no such batch, for certain: nobody was asked, and nothing is paid."""
         refusal = Line("", ItemStatus.FAILED, Outcome.REJECTED, reason, None, b"")
-        self._file(batch, [(it, refusal) for it in self._out(batch)])
+        self._not_there(batch, refusal, BatchStatus.REFUSED)
+
+    def _turned_away(self, batch: Batch, reason: str) -> None:
+        """As if refused, but for now: no question has failed, and all are due."""
+        unsent = Line("", ItemStatus.UNSENT, Outcome.OVERLOADED, reason, None, b"")
+        self._not_there(batch, unsent, BatchStatus.TURNED_AWAY)
+
+    def _not_there(self, batch: Batch, line: Line, status: BatchStatus) -> None:
+        self._file(batch, [(it, line) for it in self._out(batch)])
         self.desk.batches.note(
-            batch.batch_id, status=BatchStatus.REFUSED.value, why=storable(reason)
+            batch.batch_id, status=status.value, why=storable(line.reason)
         )
 
     # Asking after it
@@ -345,15 +450,48 @@ class Batching:
         if batch.status not in OPEN:
             return Polled(batch.batch_id, batch.status, 0, batch.why or batch.status.value)
         if not batch.remote_id:
-            return self._sought(batch)
-        remote = self.server.state(batch.key_id, batch.remote_id)
+            return self._sought(batch) if self._out(batch) else self._close_empty(batch)
+        try:
+            return self._looked_at(batch)
+        except BatchGone as error:
+            return self._gone(batch, str(error))
+
+    def _looked_at(self, batch: Batch) -> Polled:
+        server = self._server_of(batch)
+        remote = server.state(batch.key_id, batch.remote_id)
         if not remote.has_ended:
+            if batch.status is BatchStatus.LOST:
+                self._found(batch, remote)
             says = f"{remote.status}: {remote.done} of {batch.questions} are done"
-            return Polled(batch.batch_id, batch.status, 0, says)
-        if remote.is_invalid:
+            return Polled(batch.batch_id, BatchStatus.SUBMITTED, 0, says)
+        if not remote.is_invalid:
+            return self._ended(batch, server.results(batch.key_id, remote))
+        if remote.is_full:
+            self._turned_away(batch, remote.is_invalid)
+        else:
             self._refused(batch, remote.is_invalid)
-            return Polled(batch.batch_id, BatchStatus.REFUSED, 0, remote.is_invalid)
-        return self._ended(batch, self.server.results(batch.key_id, remote))
+        status = self.desk.batches.batch(batch.batch_id).status
+        return Polled(batch.batch_id, status, 0, remote.is_invalid)
+
+    def _gone(self, batch: Batch, reason: str) -> Polled:
+        """What was answered is paid, and can't be had any more: a person decides."""
+        says = (
+            f"{storable(reason)}; look there, and then trading-assets batches forget "
+            f"{batch.batch_id} --why …"
+        )
+        return self._lost(batch, says)
+
+    def _lost(self, batch: Batch, says: str) -> Polled:
+        if batch.status is not BatchStatus.LOST:
+            status = BatchStatus.LOST.value
+            self.desk.batches.note(batch.batch_id, status=status, why=says)
+        return Polled(batch.batch_id, BatchStatus.LOST, 0, says)
+
+    def _server_of(self, batch: Batch) -> BatchServer:
+        """Who has *batch*, whichever model is asked today."""
+        if Provider(batch.model.partition("/")[0]) is self.server.provider:
+            return self.server
+        return BatchServer.of(batch.model, self.desk.accesses)
 
     def _ended(self, batch: Batch, lines: Iterator[Line]) -> Polled:
         """File what came of a batch that has ended, in whatever order it is told."""
@@ -369,30 +507,38 @@ class Batching:
                 filed += self._file(batch, told)
                 told = []
         filed += self._file(batch, told)
-        if not items:
-            self.desk.batches.note(batch.batch_id, status=BatchStatus.FILED.value, why="")
-            return Polled(
-                batch.batch_id, BatchStatus.FILED, filed, f"{filed} answers filed"
-            )
-        return self._missing(batch, list(items.values()), filed)
+        if items:
+            return self._missing(batch, list(items.values()), filed)
+        return self._all_filed(batch, filed, f"{filed} answers filed")
+
+    def _all_filed(self, batch: Batch, filed: int, says: str, why: str = "") -> Polled:
+        """All is on record; what was cancelled there has been stopped, by whomever."""
+        status, own = BatchStatus.FILED, batch.batch_id
+        if self.desk.batches.items(own, ItemStatus.CANCELLED):
+            self.desk.batches.note(own, is_cancelled=True)
+        self.desk.batches.note(own, status=status.value, why=why)
+        return Polled(own, status, filed, says)
 
     def _missing(self, batch: Batch, items: Sequence[Item], filed: int) -> Polled:
         """Lines that should be there are looked for again, and then counted as paid."""
-        looks = batch.looks + 1
-        says = f"{len(items)} results are missing, looked {looks} times"
-        if looks < MOST_LOOKS:
-            self.desk.batches.note(batch.batch_id, looks=looks, why=says)
+        looks, now = batch.looks + 1, self.now()
+        since = batch.missed_at or now
+        says = (
+            f"{len(items)} results are missing, looked {looks} times since "
+            f"{since:%Y-%m-%d %H:%M} UTC"
+        )
+        if looks < MOST_LOOKS or now < since + MISSED_FOR:
+            self.desk.batches.note(batch.batch_id, looks=looks, missed_at=since, why=says)
             return Polled(batch.batch_id, batch.status, filed, says)
         gone = Line("", ItemStatus.FAILED, Outcome.AMBIGUOUS, says, None, b"")
         filed += self._file(batch, [(it, gone) for it in items])
-        self.desk.batches.note(batch.batch_id, status=BatchStatus.FILED.value, why=says)
-        return Polled(batch.batch_id, BatchStatus.FILED, filed, says)
+        return self._all_filed(batch, filed, says, why=says)
 
     def _sought(self, batch: Batch) -> Polled:
         """Find a batch that may have arrived, by what its provider has kept of it."""
         candidates = [
             it
-            for it in self.server.newest(batch.key_id)
+            for it in self._server_of(batch).newest(batch.key_id)
             if it.created_at >= batch.submitted_at - CLOCKS_DIFFER
         ]
         tagged = [it for it in candidates if it.tag == batch.batch_id]
@@ -421,7 +567,11 @@ class Batching:
         if not remote.has_ended:
             return False
         asked = {it.custom_id for it in self._out(batch)}
-        told = {it.custom_id for it in self.server.results(batch.key_id, remote)}
+        lines = self._server_of(batch).results(batch.key_id, remote)
+        try:
+            told = {it.custom_id for it in lines}
+        except BatchGone:
+            return False
         return bool(told) and told <= asked
 
     def _not_found(self, batch: Batch) -> Polled:
@@ -433,25 +583,7 @@ class Batching:
             "it can't be found at the provider, and may have arrived: look there, and then "
             f"trading-assets batches forget {batch.batch_id} --why …"
         )
-        self.desk.batches.note(batch.batch_id, status=BatchStatus.LOST.value, why=says)
-        return Polled(batch.batch_id, BatchStatus.LOST, 0, says)
-
-    # By hand
-
-    def cancel(self, batch: Batch) -> str:
-        """Have *batch* stopped; what is answered already is filed when it has ended.
-
-        Raises:
-            InvalidInput: If it is not at the provider, as far as we know.
-            ModelUnavailable: If nobody says.
-        """
-        if batch.status is not BatchStatus.SUBMITTED:
-            raise InvalidInput(
-                f"batch {batch.batch_id} is {batch.status}: only one that is submitted can "
-                "be cancelled"
-            )
-        self.desk.batches.note(batch.batch_id, is_cancelled=True)
-        return self.server.cancel(batch.key_id, batch.remote_id).status
+        return self._lost(batch, says)
 
     # Filing
 
@@ -506,8 +638,29 @@ class Batching:
         return None if usage is None else prices.cost_usd(batch.model, usage, is_batch=True)
 
 
+def cancel(desk: ModelDesk, batch_id: str) -> str:
+    """Have a batch stopped; what its provider says it is then.
+
+    What is answered already is filed when it has ended.
+
+    Raises:
+        InvalidInput: If it is not at the provider, as far as we know.
+        ModelUnavailable: If nobody says.
+    """
+    batch = desk.batches.batch(batch_id)
+    if batch.status is not BatchStatus.SUBMITTED:
+        raise InvalidInput(
+            f"batch {batch_id} is {batch.status}: only one that is submitted can be "
+            "cancelled"
+        )
+    server = BatchServer.of(batch.model, desk.accesses)
+    told = server.cancel(batch.key_id, batch.remote_id)
+    desk.batches.note(batch_id, is_cancelled=True)
+    return told.status
+
+
 def forget(desk: ModelDesk, batch_id: str, why: str) -> None:
-    """Give up a batch that can't be found: a person says that nothing will come of it.
+    """Give up a batch that is out: a person says that nothing will come of it.
 
     What it could have cost counts on: nobody knows that it was not paid.
 
@@ -515,10 +668,10 @@ def forget(desk: ModelDesk, batch_id: str, why: str) -> None:
         InvalidInput: If it is known what has become of it.
     """
     batch = desk.batches.batch(batch_id)
-    if batch.status not in (BatchStatus.SUBMITTING, BatchStatus.LOST):
+    if batch.status not in OPEN:
         raise InvalidInput(
-            f"batch {batch_id} is {batch.status}: only one that is submitting or lost can "
-            "be forgotten"
+            f"batch {batch_id} is {batch.status}: only one that is "
+            f"{', '.join(OPEN[:-1])} or {OPEN[-1]} can be forgotten"
         )
     desk.batches.forget(batch_id, storable(why))
 

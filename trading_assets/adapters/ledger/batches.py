@@ -5,9 +5,9 @@ not matter who dies when, or whether two look after the same batch.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import date
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.schema import (
     ANALYST_BATCH_ITEMS,
     ANALYST_BATCHES,
+    ANALYST_CALLS,
     ANALYST_OPINIONS,
 )
 from trading_assets.errors import InvalidInput
@@ -33,6 +34,22 @@ from trading_assets.strategies.spec import Budget
 
 BATCHES, ITEMS = ANALYST_BATCHES.c, ANALYST_BATCH_ITEMS.c
 MOST_KEYS = 500
+NOTHING_TO_SEND = "nothing was left to be sent: others ask it, or have"
+
+ENDED_ITEMS = (ItemStatus.ABANDONED.value, ItemStatus.CANCELLED.value)
+"""Nothing is asked about a session and symbol after one of these."""
+
+type Place = tuple[date, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The batch that last asked about a session and symbol."""
+
+    batch_id: str
+    run_id: str
+    version_hash: str
+    goes_on: bool
 
 
 class BatchBook(LedgerPart):
@@ -41,8 +58,9 @@ class BatchBook(LedgerPart):
     def begin(self, batch: Batch, asked: Sequence[Asked], budget: Budget) -> set[str]:
         """Commit a batch that is about to be sent; the keys of the questions in it.
 
-        Questions that are out already, or were answered meanwhile, are not in it. If none
-        is left, there is no batch.
+        Questions that are out already, or were answered meanwhile, are not sent with it;
+        their sessions and symbols are on record as waiting for them, unless another batch
+        of the strategy has them. If nothing is left, there is no batch.
 
         Args:
             batch: As it begins; its questions and cost are counted here.
@@ -54,17 +72,26 @@ class BatchBook(LedgerPart):
         """
         with writing(self._engine) as connection:
             begun = begin_batch(connection, asked, budget)
+            others = {it.question.key for it in asked}.difference(begun)
+            waited_for = _last_calls(connection, sorted(others))
+            followed = _followed(connection, batch.strategy, sorted(others))
             rows = [
-                _item_row(batch, it, begun[it.question.key])
+                _item_row(batch, it, begun, waited_for)
                 for it in asked
-                if it.question.key in begun
+                if (it.question.key, it.errand.session, it.errand.symbol) not in followed
             ]
             if rows:
-                costs = {row["question_key"]: row["estimated_usd"] for row in rows}
+                costs = {
+                    it.question.key: it.attempt.estimated_usd
+                    for it in asked
+                    if it.question.key in begun
+                }
                 own = _batch_row(batch) | {
                     "questions": len(begun),
                     "estimated_usd": sum(costs.values()),
                 }
+                if not begun:
+                    own |= {"status": BatchStatus.REFUSED.value, "why": NOTHING_TO_SEND}
                 connection.execute(sa.insert(ANALYST_BATCHES), own)
                 connection.execute(sa.insert(ANALYST_BATCH_ITEMS), rows)
         return set(begun)
@@ -88,7 +115,7 @@ class BatchBook(LedgerPart):
                 filed += 1
         return filed
 
-    def note(self, batch_id: str, **told: str | int) -> None:
+    def note(self, batch_id: str, **told: str | int | datetime) -> None:
         """Record what else is known of a batch: any of its columns."""
         with writing(self._engine) as connection:
             connection.execute(
@@ -181,12 +208,21 @@ class BatchBook(LedgerPart):
                     {"status": ItemStatus.ABANDONED.value},
                 )
 
-    def out(self, strategy: str) -> set[tuple[date, str]]:
-        """Sessions and symbols of which a question is out."""
+    def out(self, strategy: str) -> set[Place]:
+        """Sessions and symbols of which a question is out, in whosever batch."""
+        others = ANALYST_BATCH_ITEMS.alias()
+        is_asked = sa.exists().where(
+            others.c.question_key == ITEMS.question_key,
+            others.c.status == ItemStatus.OUT.value,
+        )
+        waits = sa.and_(ITEMS.status == ItemStatus.WAITING.value, is_asked)
         query = (
             sa.select(ITEMS.session, ITEMS.symbol)
             .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
-            .where(BATCHES.strategy == strategy, ITEMS.status == ItemStatus.OUT.value)
+            .where(
+                BATCHES.strategy == strategy,
+                sa.or_(ITEMS.status == ItemStatus.OUT.value, waits),
+            )
         )
         with self._engine.connect() as connection:
             return {(session, symbol) for session, symbol in connection.execute(query)}
@@ -198,45 +234,54 @@ class BatchBook(LedgerPart):
         given up, ends there.
         """
         places, kept = self._latest(strategy), self._kept(strategy)
-        out, found = self.out(strategy), dict[str, list[tuple[date, str]]]()
-        for place, (run_id, goes_on) in places.items():
-            if goes_on and place not in out and place not in kept:
-                found.setdefault(run_id, []).append(place)
-        return [Unfinished(run_id, sorted(its)) for run_id, its in found.items()]
+        out, found = self.out(strategy), dict[tuple[str, str], list[Place]]()
+        for place, last in places.items():
+            if last.goes_on and place not in out and place not in kept:
+                asked_as = (last.run_id, last.version_hash)
+                found.setdefault(asked_as, []).append(place)
+        return [Unfinished(*own, sorted(its)) for own, its in found.items()]
 
-    def finished(self, strategy: str) -> dict[str, list[tuple[date, str]]]:
-        """Sessions and symbols with an opinion, of runs of which nothing is left to do."""
-        places, kept = self._latest(strategy), self._kept(strategy)
-        busy = {it.run_id for it in self.unfinished(strategy)}
-        out = self.out(strategy)
-        busy |= {run_id for place, (run_id, _) in places.items() if place in out}
-        found: dict[str, list[tuple[date, str]]] = {}
-        for place, (run_id, _) in places.items():
-            if run_id not in busy and place in kept:
-                found.setdefault(run_id, []).append(place)
+    def stopped(self, batch_id: str) -> list[Place]:
+        """Sessions and symbols of a batch with all answers and without an opinion."""
+        strategy = self.batch(batch_id).strategy
+        items, kept = self.items(batch_id), self._kept(strategy)
+        heard = (ItemStatus.ANSWERED, ItemStatus.WAITING, ItemStatus.UNSENT)
+        open_still = {(it.session, it.symbol) for it in items if it.status not in heard}
+        answered = {(it.session, it.symbol) for it in items}
+        return sorted(answered - open_still - kept)
+
+    def finished(self, strategy: str) -> dict[str, list[Place]]:
+        """Sessions and symbols with an opinion, by the run that last asked about them."""
+        kept, found = self._kept(strategy), dict[str, list[Place]]()
+        for place, last in self._latest(strategy).items():
+            if place in kept:
+                found.setdefault(last.run_id, []).append(place)
         return {run_id: sorted(its) for run_id, its in found.items()}
 
-    def _latest(self, strategy: str) -> dict[tuple[date, str], tuple[str, bool]]:
-        """The run that last asked about each place, and whether it goes on with it."""
+    def _latest(self, strategy: str) -> dict[Place, _Last]:
+        """Who last asked about each place, and whether they go on with it."""
+        item_status = ITEMS.status.label("item_status")
         query = (
-            sa.select(ITEMS.session, ITEMS.symbol, ITEMS.status, ANALYST_BATCHES)
+            sa.select(ITEMS.session, ITEMS.symbol, item_status, ANALYST_BATCHES)
             .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
             .where(BATCHES.strategy == strategy)
             .order_by(BATCHES.submitted_at, BATCHES.batch_id)
         )
-        found: dict[tuple[date, str], tuple[str, bool]] = {}
-        last: dict[tuple[date, str], str] = {}
+        found: dict[Place, _Last] = {}
         with self._engine.connect() as connection:
             for row in connection.execute(query):
                 place = (row.session, row.symbol)
-                is_ended = row.is_cancelled or row[2] == ItemStatus.ABANDONED.value
+                is_ended = row.is_cancelled or row.item_status in ENDED_ITEMS
                 is_ended = is_ended or row.status == BatchStatus.FORGOTTEN.value
-                before = last.get(place) != row.batch_id or found[place][1]
-                found[place] = (row.run_id, before and not is_ended)
-                last[place] = row.batch_id
+                before = found.get(place)
+                if before is not None and before.batch_id == row.batch_id:
+                    is_ended = is_ended or not before.goes_on
+                found[place] = _Last(
+                    row.batch_id, row.run_id, row.version_hash, not is_ended
+                )
         return found
 
-    def _kept(self, strategy: str) -> set[tuple[date, str]]:
+    def _kept(self, strategy: str) -> set[Place]:
         own = ANALYST_OPINIONS.c
         query = sa.select(own.session, own.symbol).where(own.strategy == strategy)
         with self._engine.connect() as connection:
@@ -247,15 +292,51 @@ def _batch_row(batch: Batch) -> dict[str, Any]:
     return asdict(batch) | {"status": batch.status.value}
 
 
-def _item_row(batch: Batch, asked: Asked, call_id: str) -> dict[str, Any]:
+def _last_calls(connection: sa.Connection, keys: Sequence[str]) -> dict[str, str]:
+    """The call of each question that was put last."""
+    own, found = ANALYST_CALLS.c, dict[str, str]()
+    for at in range(0, len(keys), MOST_KEYS):
+        query = (
+            sa.select(own.question_key, own.call_id)
+            .where(own.question_key.in_(keys[at : at + MOST_KEYS]))
+            .order_by(own.number)
+        )
+        found.update({row.question_key: row.call_id for row in connection.execute(query)})
+    return found
+
+
+def _followed(
+    connection: sa.Connection, strategy: str, keys: Sequence[str]
+) -> set[tuple[str, date, str]]:
+    """Questions, sessions and symbols that a batch of *strategy* has asked about."""
+    found = set[tuple[str, date, str]]()
+    for at in range(0, len(keys), MOST_KEYS):
+        query = (
+            sa.select(ITEMS.question_key, ITEMS.session, ITEMS.symbol)
+            .join(ANALYST_BATCHES, BATCHES.batch_id == ITEMS.batch_id)
+            .where(
+                BATCHES.strategy == strategy,
+                ITEMS.question_key.in_(keys[at : at + MOST_KEYS]),
+                ITEMS.status.in_((ItemStatus.OUT.value, ItemStatus.ANSWERED.value)),
+            )
+        )
+        found.update((row[0], row[1], row[2]) for row in connection.execute(query))
+    return found
+
+
+def _item_row(
+    batch: Batch, asked: Asked, begun: Mapping[str, str], waited_for: Mapping[str, str]
+) -> dict[str, Any]:
+    key = asked.question.key
+    status = ItemStatus.OUT if key in begun else ItemStatus.WAITING
     return {
         "batch_id": batch.batch_id,
         "custom_id": asked.custom_id,
         "symbol": asked.errand.symbol,
         "session": asked.errand.session,
-        "question_key": asked.question.key,
-        "call_id": call_id,
-        "status": ItemStatus.OUT.value,
+        "question_key": key,
+        "call_id": begun.get(key) or waited_for[key],
+        "status": status.value,
         "estimated_usd": asked.attempt.estimated_usd,
         "price_version": asked.attempt.price_version,
     }

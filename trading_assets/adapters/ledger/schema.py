@@ -18,7 +18,7 @@ from trading_assets.models.tables import (
     TRADES,
 )
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """Every migration there is, oldest first; spares most starts the import of Alembic."""
 
 HEAD = REVISIONS[-1]
@@ -526,10 +526,13 @@ ANALYST_BATCHES = sa.Table(
     sa.Column("looks", Whole, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("submitted_at", Instant, nullable=False),
+    sa.Column("version_hash", sa.String, nullable=False, server_default=""),
+    sa.Column("missed_at", Instant, nullable=True),
 )
 """Every batch of questions, written before it is sent.
 
-`remote_id` is the provider's name of it, empty until it is known.
+`remote_id` is the provider's name of it, empty until it is known. `version_hash` is of the
+analyst that asked, and `missed_at` when results were first missing.
 """
 
 sa.Index(None, ANALYST_BATCHES.c.strategy, ANALYST_BATCHES.c.submitted_at)

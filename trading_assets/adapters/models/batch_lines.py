@@ -15,11 +15,15 @@ from trading_assets.adapters.models.replies import (
     parsed,
     words,
 )
+from trading_assets.errors import ModelUnavailable
 from trading_assets.models.batch import ItemStatus
 from trading_assets.models.question import Outcome
 
 ENDED = ("ended", "completed", "expired", "cancelled", "failed")
 """Of either provider: nothing more comes of a batch that is one of these."""
+
+FULL_CODES = ("token_limit_exceeded", "rate_limit_exceeded")
+"""Of OpenAI, that takes a batch and finds later that it has no room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,8 @@ class RemoteBatch:
         questions: How many; None if it does not say.
         results_at: Where the lines are, in the words of the one who fetches them.
         is_invalid: Whether it was not taken at all, and why.
+        is_full: Whether that was for want of room, so that it may be sent again.
+        is_archived: Whether it has ended, and what came of it is kept no more.
     """
 
     remote_id: str
@@ -41,6 +47,8 @@ class RemoteBatch:
     created_at: datetime
     results_at: tuple[str, ...]
     is_invalid: str = ""
+    is_full: bool = False
+    is_archived: bool = False
 
     @property
     def has_ended(self) -> bool:
@@ -72,6 +80,7 @@ def anthropic_batch(told: Mapping[str, Any]) -> RemoteBatch:
     }
     status = words(told.get("processing_status"))
     remote_id = words(told.get("id"))
+    has_results = status in ENDED and bool(words(told.get("results_url")))
     return RemoteBatch(
         remote_id=remote_id,
         tag="",
@@ -79,7 +88,8 @@ def anthropic_batch(told: Mapping[str, Any]) -> RemoteBatch:
         questions=sum(counts.values()) if counts else None,
         done=sum(counts.values()) - counts.get("processing", 0),
         created_at=_instant(told.get("created_at")),
-        results_at=(remote_id,) if status in ENDED else (),
+        results_at=(remote_id,) if has_results else (),
+        is_archived=status in ENDED and not has_results,
     )
 
 
@@ -92,6 +102,7 @@ def openai_batch(told: Mapping[str, Any]) -> RemoteBatch:
     status = words(told.get("status"))
     faults = objects(mapping(told.get("errors")).get("data"))
     said = "; ".join(words(it.get("message")) for it in faults)
+    codes = {words(it.get("code")) for it in faults}
     return RemoteBatch(
         remote_id=words(told.get("id")),
         tag=words(mapping(told.get("metadata")).get(TAG)),
@@ -101,6 +112,7 @@ def openai_batch(told: Mapping[str, Any]) -> RemoteBatch:
         created_at=_instant(told.get("created_at")),
         results_at=tuple(it for it in files if it) if status in ENDED else (),
         is_invalid=(said or "the provider did not take it") if status == "failed" else "",
+        is_full=status == "failed" and bool(codes.intersection(FULL_CODES)),
     )
 
 
@@ -121,7 +133,11 @@ def lines_of(
     read: Callable[[bytes], Reading],
     line_of: Callable[[Mapping[str, Any], bytes, Callable[[bytes], Reading]], Line | None],
 ) -> Iterator[Line]:
-    """Every line of *body* that can be read; half a line is none."""
+    """Every line of *body* that can be read.
+
+    Raises:
+        ModelUnavailable: After them, if the last is half a line: not all has come.
+    """
     for own in body.split(b"\n"):
         told = parsed(own)
         if told is None:
@@ -129,6 +145,9 @@ def lines_of(
         line = line_of(told, own, read)
         if line is not None and line.custom_id:
             yield line
+    half = body.rpartition(b"\n")[2].strip()
+    if half and parsed(half) is None:
+        raise ModelUnavailable("the results end within a line: not all of them came")
 
 
 def anthropic_line(

@@ -7,6 +7,7 @@ told apart from what did not.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -21,9 +22,17 @@ from trading_assets.adapters.models.access import (
 from trading_assets.adapters.models.anthropic_sdk import AnthropicBatchCaller
 from trading_assets.adapters.models.batch_lines import Line, RemoteBatch
 from trading_assets.adapters.models.openai_sdk import OpenAiBatchCaller
-from trading_assets.adapters.models.replies import Reply, Silence, excerpt, parsed
+from trading_assets.adapters.models.replies import (
+    Reply,
+    Silence,
+    excerpt,
+    is_refusal,
+    mapping,
+    parsed,
+    words,
+)
 from trading_assets.adapters.models.servers import LANGUAGES, require_access
-from trading_assets.errors import InvalidInput, ModelUnavailable
+from trading_assets.errors import BatchGone, InvalidInput, ModelUnavailable
 from trading_assets.models.question import Provider, Question
 
 NEWEST = 100
@@ -33,8 +42,12 @@ MOST_QUESTIONS = {Provider.ANTHROPIC: 100_000, Provider.OPENAI: 50_000}
 MOST_BYTES = 150_000_000
 """Of one batch: below what either takes, and no more than a machine holds thrice."""
 
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 ASK_SECONDS = 20.0
 SEND_SECONDS = 900.0
+
+OVERLOADED = 529
+"""Of Anthropic, who took nothing of what was sent."""
 
 
 class BatchCaller(Protocol):
@@ -67,18 +80,30 @@ class BatchCaller(Protocol):
         ...
 
 
+class Arrival(StrEnum):
+    """Whether a batch that was sent is at its provider.
+
+    ``refused`` and ``turned_away`` are certain: there is none, and nobody was asked. What
+    was turned away may be sent again later, as it is; ``unknown`` may have arrived.
+    """
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    TURNED_AWAY = "turned_away"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """What became of handing in a batch.
 
     Attributes:
         batch: As the provider took it; None if it did not, or that is not known.
-        is_known: Whether it is certain that there is one, or that there is none.
         reason: Why there is none.
     """
 
-    batch: RemoteBatch | None
-    is_known: bool
+    arrival: Arrival
+    batch: RemoteBatch | None = None
     reason: str = ""
 
 
@@ -148,14 +173,12 @@ class BatchServer:
             lambda caller: caller.create(key.secret, tag, requests), SEND_SECONDS
         )
         if isinstance(came, Silence):
-            return Handed(None, is_known=not came.is_sent, reason=came.reason)
-        told = parsed(came.body)
-        if came.status == HTTPStatus.OK and told is not None and told.get("id"):
-            return Handed(self._batch_of(told), is_known=True)
-        is_refused = (
-            HTTPStatus.BAD_REQUEST <= came.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        )
-        return Handed(None, is_known=is_refused, reason=self._words(came))
+            arrival = Arrival.UNKNOWN if came.is_sent else Arrival.TURNED_AWAY
+            return Handed(arrival, reason=came.reason)
+        told = parsed(came.body) or {}
+        if came.status == HTTPStatus.OK and words(told.get("id")):
+            return Handed(Arrival.TAKEN, self._batch_of(told))
+        return Handed(_arrival_of(came), reason=self._words(came))
 
     def newest(self, key_id: str) -> Sequence[RemoteBatch]:
         """The last batches, ours or not.
@@ -171,11 +194,12 @@ class BatchServer:
         """How far a batch has come.
 
         Raises:
+            BatchGone: If it is there no more.
             ModelUnavailable: If nobody says.
         """
         key = self._key(key_id)
         came = self._ask(lambda caller: caller.state(key.secret, remote_id))
-        return self._batch(self._require(came))
+        return self._batch(self._require_there(came))
 
     def cancel(self, key_id: str, remote_id: str) -> RemoteBatch:
         """Have a batch stopped; what was answered until then stays.
@@ -191,14 +215,18 @@ class BatchServer:
         """What became of each question of a batch that has ended, in any order.
 
         Raises:
-            ModelUnavailable: If nobody says.
+            BatchGone: If that is kept no more.
+            ModelUnavailable: If nobody says, or not to its end.
         """
+        if batch.is_archived:
+            raise BatchGone(f"{self.provider} keeps the results no more")
         key, read = self._key(key_id), LANGUAGES[self.provider].read
         for place in batch.results_at:
             came = self._ask(
                 lambda caller, place=place: caller.results(key.secret, place), SEND_SECONDS
             )
-            yield from batch_lines.lines_of(self._require(came), read, self._line_of)
+            body = self._require_there(came)
+            yield from batch_lines.lines_of(body, read, self._line_of)
 
     def _batch(self, body: bytes) -> RemoteBatch:
         told: Mapping[str, Any] = parsed(body) or {}
@@ -211,6 +239,11 @@ class BatchServer:
         """The key of this id: who has made a batch is who may see it."""
         same = (it for it in self._own if it.key_id == key_id)
         return next(same, self._own[0])
+
+    def _require_there(self, came: Reply | Silence) -> bytes:
+        if isinstance(came, Reply) and came.status in GONE:
+            raise BatchGone(f"{self.provider} has it no more: {self._words(came)}")
+        return self._require(came)
 
     def _require(self, came: Reply | Silence) -> bytes:
         if isinstance(came, Silence):
@@ -248,10 +281,18 @@ class BatchServer:
         return OpenAiBatchCaller(self._base_url, seconds, is_chat=False)
 
 
-def _is_refusal(status: int) -> bool:
-    """Whether a request was certainly not carried out."""
-    is_ours = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return is_ours and status != HTTPStatus.REQUEST_TIMEOUT
+def _arrival_of(reply: Reply) -> Arrival:
+    """Where a batch is that was answered with something else than a batch.
+
+    A 503 is the provider's own if it says so in its own words; one of a proxy between us
+    tells nothing of what is behind it.
+    """
+    is_theirs = bool(mapping((parsed(reply.body) or {}).get("error")))
+    if reply.status in (HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
+        return Arrival.TURNED_AWAY
+    if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and is_theirs:
+        return Arrival.TURNED_AWAY
+    return Arrival.REFUSED if is_refusal(reply.status) else Arrival.UNKNOWN
 
 
 def require_batches(provider: Provider) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
 from trading_assets.adapters.models.hearing import SdkErrors, connect_seconds, heard
-from trading_assets.adapters.models.replies import Reply, Silence
+from trading_assets.adapters.models.replies import (
+    Reply,
+    Silence,
+    excerpt,
+    is_refusal,
+    parsed,
+    words,
+)
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -84,13 +91,12 @@ class OpenAiBatchCaller(OpenAiCaller):
         came = await self._told(
             client.files.with_raw_response.create(file=file, purpose="batch")
         )
-        if isinstance(came, Silence):  # a file alone asks nobody
-            return Silence(is_sent=False, is_timeout=came.is_timeout, reason=came.reason)
-        if came.status != HTTPStatus.OK:
-            return came
+        file_id = _file_id(came)
+        if not file_id:
+            return _not_filed(came)
         return await self._told(
             client.batches.with_raw_response.create(
-                input_file_id=str(json.loads(came.body)["id"]),
+                input_file_id=file_id,
                 endpoint="/v1/responses",
                 completion_window="24h",
                 metadata={TAG: tag},
@@ -120,3 +126,20 @@ class OpenAiBatchCaller(OpenAiCaller):
     async def _told(self, asked: Awaitable[Any]) -> Reply | Silence:
         """What came back; what could cost something is on the disk by now."""
         return await heard(asked, open_gate(self._timeout_seconds), self._errors)
+
+
+def _file_id(came: Reply | Silence) -> str:
+    """Of a file that was taken; empty if it was not."""
+    if isinstance(came, Silence) or came.status != HTTPStatus.OK:
+        return ""
+    return words((parsed(came.body) or {}).get("id"))
+
+
+def _not_filed(came: Reply | Silence) -> Reply | Silence:
+    """What it means that a file was not taken: a file alone asks nobody."""
+    if isinstance(came, Silence):
+        return Silence(is_sent=False, is_timeout=came.is_timeout, reason=came.reason)
+    if is_refusal(came.status):
+        return came
+    why = f"the file was not taken: HTTP {came.status}: {excerpt(came.body)}"
+    return Silence(is_sent=False, is_timeout=False, reason=why)

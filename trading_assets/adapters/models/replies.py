@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from trading_assets.models.question import Outcome, Usage
@@ -67,6 +68,17 @@ class Reading:
     reason: str = ""
     model: str = ""
     usage: Usage | None = None
+
+
+CLIENT_CLOSED = 499
+DOUBTFUL = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, CLIENT_CLOSED)
+"""Statuses of somebody between us who gave up, or of a request that is there already."""
+
+
+def is_refusal(status: int) -> bool:
+    """Whether a request was certainly not carried out."""
+    is_ours = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_ours and status not in DOUBTFUL
 
 
 def unreadable(reason: str, body: bytes) -> Reading:
