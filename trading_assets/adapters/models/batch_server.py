@@ -31,7 +31,11 @@ from trading_assets.adapters.models.replies import (
     parsed,
     words,
 )
-from trading_assets.adapters.models.servers import LANGUAGES, require_access
+from trading_assets.adapters.models.servers import (
+    LANGUAGES,
+    require_access,
+    without_keys,
+)
 from trading_assets.errors import BatchGone, InvalidInput, ModelUnavailable
 from trading_assets.models.question import Provider, Question
 
@@ -261,10 +265,7 @@ class BatchServer:
         seconds: float = ASK_SECONDS,
     ) -> Reply | Silence:
         """Have one thing said; no key is in what comes back."""
-        came = asyncio.run(self._asked(ask, seconds))
-        if isinstance(came, Silence):
-            return came
-        return Reply(came.status, came.headers, self._keys.scrubbed(came.body))
+        return without_keys(asyncio.run(self._asked(ask, seconds)), self._keys)
 
     async def _asked(
         self, ask: Callable[[BatchCaller], Awaitable[Reply | Silence]], seconds: float
