@@ -152,6 +152,7 @@ def test_the_first_rest_is_short(home: Path, models: FakeModels) -> None:
     clock = Clock()
     with batch_work(world, models.url("anthropic"), now=clock) as work:
         submit(world, work)
+        assert statuses(work) == [BatchStatus.TURNED_AWAY]
         models.batches.turns_away_with = 0
         clock.wait(FIRST_REST)
         assert "6 questions in reader-" in work.poll().says
