@@ -17,7 +17,11 @@ from hypothesis import HealthCheck, settings
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 
 settings.register_profile(
-    "short", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "short",
+    derandomize=True,
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "long", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

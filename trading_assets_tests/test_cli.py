@@ -269,7 +269,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[World, str]:
     for name in ("AAA", "BBB", "CCC"):
         strategy = strategy.replace(name, {"AAA": "SPY", "BBB": "KO", "CCC": "XOM"}[name])
     world = World.made(tmp_path_factory.mktemp("demo"), strategies=[strategy])
-    start = {"TRADING_MARKET_DATA": "simulated", "TRADING_MARKET_START": "2025-06-02"}
+    before = trading_calendar().offset(recent_session(), -80).isoformat()
+    start = {"TRADING_MARKET_DATA": "simulated", "TRADING_MARKET_START": before}
     result = subprocess.run(
         [sys.executable, "-m", "trading_assets.cli", "demo"],
         env={**world.process_environment, **start, "COLUMNS": "200"},

@@ -21,7 +21,7 @@ from trading_assets_tests.core.test_restatement import (
 
 PRICES = ["open", "high", "low", "close"]
 RATIOS = (2, 3, 4, 10, Fraction(3, 2), Fraction(1, 10))
-EXAMPLES = 200 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 20
+EXAMPLES = 200 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 12
 COPIED_LATE = ("mode.copy_on_write", True)
 """What pandas-ta switches on for the whole process that imports it."""
 

@@ -1,5 +1,6 @@
 """Books held against fills and events: what is explained, and what is not."""
 
+import os
 from datetime import date
 
 import pandas as pd
@@ -26,6 +27,7 @@ from trading_assets_tests.make import (
     make_spec,
 )
 
+IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 DAYS = make_sessions(4)
 BOOK = {"strategy": "s", "lane": Lane.SIMULATED}
 
@@ -146,7 +148,7 @@ HAPPENED = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 if IS_LONG else 25, deadline=None)
 @given(PRICES, ACTIONS, HAPPENED)
 def test_whatever_the_walk_does_it_can_be_explained(
     prices: list[int],

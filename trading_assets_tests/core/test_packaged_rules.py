@@ -13,7 +13,7 @@ from trading_assets.errors import InvalidStrategy
 from trading_assets_tests.core.viewing import day, make_indicators, make_panel, make_views
 
 RULES = rules_of()
-EXAMPLES = 300 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 60
+EXAMPLES = 300 if os.environ.get("TRADING_TEST_PROFILE") == "long" else 30
 
 
 def ask(

@@ -51,7 +51,7 @@ from trading_assets_tests.make import (
 )
 
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
-WALKS = settings(max_examples=500 if IS_LONG else 20, deadline=None)
+WALKS = settings(max_examples=500 if IS_LONG else 12, deadline=None)
 SYMBOLS = ("AAA", "BBB", "CCC", "DDD")
 CAPITAL = 100_000.0
 TABLES = (ORDERS, ORDER_EVENTS, FILLS, BOOK_EVENTS, TRADES, POSITIONS, PORTFOLIO)

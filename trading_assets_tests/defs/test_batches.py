@@ -36,6 +36,7 @@ from trading_assets.errors import BudgetSpent, InvalidInput, ModelUnavailable
 from trading_assets.models.batch import BatchStatus, ItemStatus
 from trading_assets.models.tables import SIGNALS
 from trading_assets_tests.defs.asking_in_batches import batch_work
+from trading_assets_tests.defs.shelf import Made, Shelf
 from trading_assets_tests.defs.test_model_signals import BUY, READER
 from trading_assets_tests.defs.world import World
 from trading_assets_tests.fake_models import FakeModels, Fate
@@ -58,17 +59,10 @@ def models() -> Iterator[FakeModels]:
             yield fake
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A market whose bars and indicators are made."""
-    world = World.made(tmp_path_factory.mktemp("bare") / "world", strategies=[READER])
-    assert world.make_market().success
-    return world
-
-
 @pytest.fixture
-def home(bare: World, tmp_path: Path) -> Path:
-    return bare.copied(tmp_path / "world").home
+def home(shelf: Shelf, tmp_path: Path) -> Path:
+    """Of a market whose bars and indicators are made."""
+    return shelf.take(tmp_path / "world", Made.MARKET, [READER]).home
 
 
 def world_of(home: Path, models: FakeModels, strategy: str = READER) -> World:
@@ -462,7 +456,8 @@ def test_the_sensor_files_and_asks_for_the_view_once(
     assert not after.run_requests
 
 
-def test_rectangles_hold_what_is_there_and_nothing_else(bare: World) -> None:
+def test_rectangles_hold_what_is_there_and_nothing_else(home: Path) -> None:
+    bare = World(home)
     lane, days = bare.lane("reader"), bare.lane_sessions
     places = [(day, own) for day in days[:3] for own in ("AAA", "BBB", "CCC")]
     places.remove((days[1], "BBB"))
