@@ -15,6 +15,8 @@ from trading_assets.cli import main
 from trading_assets.sessions import trading_calendar
 from trading_assets_tests.defs.world import CROSS, RANGES, World
 
+pytestmark = pytest.mark.together
+
 LAST = date(2024, 2, 16)
 """A Friday; the world's last session is the Tuesday after a holiday."""
 
