@@ -20,12 +20,9 @@ TradingAssetsError
 ├── WrongAccount            account, port and what the gateway reports do not agree
 ├── OrdersPaused            a gateway has lost its server: nothing was sent
 ├── ModelUnavailable        no model answered: nobody has an opinion, try again later
-<<<<<<< HEAD
-├── ToolUnavailable         what an agent is to be told can't be read now: retried
 │   └── QuestionRejected    every model refuses this one request: the others go on
-=======
+├── ToolUnavailable         what an agent is to be told can't be read now: retried
 ├── BatchGone               a provider has a batch, or its results, no more
->>>>>>> f341751 (Pay for no batch twice, and keep what was paid for)
 ├── BudgetSpent             asking on would cost more than the strategy allows
 ├── QuestionIsOut           it is in a batch that has not ended: asked twice, it costs twice
 ├── ReadOnlyGateway         an order for a connection that may not send any

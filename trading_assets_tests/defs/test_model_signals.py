@@ -259,6 +259,17 @@ def test_a_question_that_nobody_takes_is_left_out_and_the_others_are_asked(
     assert len(signals(world)) == 5
 
 
+def test_who_is_quick_to_say_no_stops_nobody_who_is_being_answered(
+    world: World, models: FakeModels
+) -> None:
+    days, no = world.lane_sessions, Play(fault=Fault.BAD_REQUEST)
+    models.play(Play(seconds=0.4), no, no, no, no)
+
+    result = opinions_of(world, days[0], days[4])
+
+    assert "11 partitions are made, 4 are left" in faults_of(result)
+
+
 def test_a_fault_of_ours_leaves_what_was_asked_for_and_ends_the_others(
     world: World, models: FakeModels, monkeypatch: pytest.MonkeyPatch
 ) -> None:

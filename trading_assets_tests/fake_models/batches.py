@@ -61,6 +61,7 @@ class FakeBatches:
         self.cancels_with = 0
         self.is_too_late_to_cancel = False
         self.is_archived = False
+        self.results_host = ""
         self.is_full = False
         self.cuts_results_of: str | None = None
         self.before: Callable[[str, str], None] = lambda _method, _path: None
@@ -218,7 +219,7 @@ class FakeBatches:
         total, ended = len(batch.items), batch.has_ended
         counts = dict.fromkeys(("errored", "canceled", "expired"), 0)
         counts |= {"processing": total * (not ended), "succeeded": total * ended}
-        place = f"/v1/messages/batches/{batch.id}/results"
+        place = f"{self.results_host}/v1/messages/batches/{batch.id}/results"
         return {
             "id": batch.id,
             "type": "message_batch",

@@ -45,7 +45,7 @@ from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import AsksModels, Charts, fingerprint
 
 MOST_REJECTED = 3
-"""If nobody takes so many questions, and was heard of none, the others are not put."""
+"""If nobody takes the first so many questions ever, the others are not put."""
 
 type Place = tuple[date, str]
 """A session and a symbol."""
@@ -278,8 +278,8 @@ class _Inquiry:
         found: What was made of them so far, abstentions without a question among them.
         stopped_by: Why no more is asked.
         waits_for: Why something is missing, though all else was asked.
-        heard: How many were asked about to the end.
-        rejected: How many nobody takes a question about.
+        begun: How many were asked about so far, in their order.
+        rejected: Numbers of those that nobody takes a question about.
     """
 
     reader: ChartReader
@@ -290,8 +290,8 @@ class _Inquiry:
     found: dict[int, Signal] = field(default_factory=dict[int, Signal])
     stopped_by: Exception | None = None
     waits_for: QuestionIsOut | QuestionRejected | None = None
-    heard: int = 0
-    rejected: int = 0
+    begun: int = 0
+    rejected: set[int] = field(default_factory=set[int])
 
     def __post_init__(self) -> None:
         for row, place in enumerate(_places(self.briefings)):
@@ -321,15 +321,16 @@ class _Inquiry:
         for row in waiting:
             if self.stopped_by is not None:
                 return
+            number, self.begun = self.begun, self.begun + 1
             try:
                 opinion = await self._asked(row, gateway)
-                self.heard += 1
                 self.found[row] = await asyncio.to_thread(self._kept, desk, opinion)
             except QuestionIsOut as error:
                 self.waits_for = error
             except QuestionRejected as error:
-                self.waits_for, self.rejected = error, self.rejected + 1
-                if not self.heard and self.rejected >= MOST_REJECTED:
+                self.waits_for = error
+                self.rejected.add(number)
+                if not self.known and self.rejected.issuperset(range(MOST_REJECTED)):
                     self.stopped_by = self.stopped_by or error
             # Whatever it is, what others have asked for already is heard to its end.
             except Exception as error:  # noqa: BLE001

@@ -6,6 +6,7 @@ its attempts may be billed without a word.
 
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from trading_assets.adapters.models.gate import Gate, open_gate, wait_at_gate
 from trading_assets.adapters.models.hearing import SdkErrors, connect_seconds, heard
@@ -24,11 +25,15 @@ class AnthropicCaller:
 
         from trading_assets.adapters.models.reply_bounds import (  # noqa: PLC0415
             PLAIN,
+            HTTPError,
             bound_reply,
         )
 
         self._errors = SdkErrors(
-            anthropic.APIStatusError, anthropic.APIConnectionError, anthropic.AnthropicError
+            anthropic.APIStatusError,
+            anthropic.APIConnectionError,
+            HTTPError,
+            anthropic.AnthropicError,
         )
         self._timeout_seconds = timeout_seconds
         self._client = anthropic.AsyncAnthropic(
@@ -87,9 +92,15 @@ class AnthropicBatchCaller(AnthropicCaller):
         return await self._told(batches.retrieve(remote_id))
 
     async def results(self, key: str, place: str) -> Reply | Silence:
-        """The lines of a batch that has ended."""
-        batches = self._of_key(key).messages.batches.with_raw_response
-        return await self._told(batches.results(place))
+        """The lines of a batch that has ended.
+
+        From where we ask all else: the package would take key and all to wherever the
+        batch itself says that they are.
+        """
+        path = f"/v1/messages/batches/{quote(place, safe='')}/results"
+        headers = {"Accept": "application/binary", "X-Stainless-Raw-Response": "true"}
+        options: Any = {"headers": headers}
+        return await self._told(self._of_key(key).get(path, cast_to=str, options=options))
 
     async def cancel(self, key: str, remote_id: str) -> Reply | Silence:
         """Have a batch stopped."""

@@ -16,11 +16,13 @@ class SdkErrors(NamedTuple):
     Attributes:
         status: For a reply with a status of 400 or more; has its ``response``.
         connection: For no reply.
+        transport: What it lets through of the HTTP below it, in the middle of a body.
         other: For anything else that it does not like.
     """
 
     status: type[Exception]
     connection: type[Exception]
+    transport: type[Exception]
     other: type[Exception]
 
 
@@ -38,7 +40,7 @@ async def heard(asked: Awaitable[Any], gate: Gate, errors: SdkErrors) -> Reply |
     except errors.status as error:
         came = cast("Any", error).response
         return Reply(came.status_code, dict(came.headers), came.content)
-    except errors.connection as error:
+    except (errors.connection, errors.transport) as error:
         return silence_of(error, gate.timeout_seconds)
     except TimeoutError:
         return silence_after(gate.timeout_seconds)

@@ -32,11 +32,12 @@ class OpenAiCaller:
 
         from trading_assets.adapters.models.reply_bounds import (  # noqa: PLC0415
             PLAIN,
+            HTTPError,
             bound_reply,
         )
 
         self._errors = SdkErrors(
-            openai.APIStatusError, openai.APIConnectionError, openai.OpenAIError
+            openai.APIStatusError, openai.APIConnectionError, HTTPError, openai.OpenAIError
         )
         self._timeout_seconds = timeout_seconds
         self._is_chat = is_chat

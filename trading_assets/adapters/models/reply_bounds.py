@@ -8,6 +8,8 @@ import httpx2
 from trading_assets.adapters.models.gate import current_gate
 from trading_assets.adapters.models.replies import ReplyTooLong
 
+HTTPError = httpx2.HTTPError
+
 PLAIN = {"Accept-Encoding": "identity"}
 """What is asked for: of a packed reply nobody knows how long it will be."""
 

@@ -14,17 +14,18 @@ NEVER_SENT = {
 
 
 def silence_of(error: Exception, timeout_seconds: float) -> Silence:
-    """What an SDK's connection error means.
+    """What an error of a connection means.
 
     Args:
-        error: With the fault of HTTP as its cause.
+        error: Of HTTP, or an SDK's with that as its cause.
         timeout_seconds: How long was waited at most.
     """
-    cause = type(error.__cause__).__name__
+    fault = error.__cause__ or error
+    cause = type(fault).__name__
     if cause == "LocalProtocolError":  # it quotes the header that it did not like
         said = "the request can't be put together"
     else:
-        said = str(error.__cause__ or error)
+        said = str(fault)
     is_timeout = "Timeout" in cause
     waited = f" after at most {timeout_seconds:g} s" if is_timeout else ""
     return Silence(

@@ -142,7 +142,8 @@ def _of_error(
         message = "it sends us elsewhere, where nobody follows with a question and a key"
     reason = " ".join(f"HTTP {reply.status} {code}: {message}".split())
     outcome, then = _class_of(reply.status, code, message.lower())
-    if outcome is Outcome.REFUSED:
+    if _is_filtered(reply.status, code, words(error.get("message")).lower()):
+        outcome, then = Outcome.REFUSED, Then.DONE
         reading = Reading(outcome=outcome, reason=reason, usage=Usage())
         return Verdict(outcome=outcome, then=then, reason=reason, reading=reading)
     if reply.headers.get("x-should-retry") == "false" and then is Then.AGAIN:
@@ -157,14 +158,23 @@ def _of_error(
     )
 
 
+def _is_filtered(status: int, code: str, message: str) -> bool:
+    """Whether a provider will not answer what was asked; a page of a proxy says nothing.
+
+    Args:
+        message: Of the provider's own error; empty where it has none.
+    """
+    if status == HTTPStatus.FORBIDDEN:
+        return code in FILTER_CODES
+    is_named = code in FILTER_CODES or any(it in message for it in FILTER_WORDS)
+    return status == HTTPStatus.BAD_REQUEST and is_named
+
+
 def _class_of(status: int, code: str, message: str) -> tuple[Outcome, Then]:
     is_client_error = status < HTTPStatus.INTERNAL_SERVER_ERROR
     is_named = code in SPEND_CODES or any(it in message for it in SPEND_WORDS)
     if status == HTTPStatus.PAYMENT_REQUIRED or (is_client_error and is_named):
         return Outcome.SPEND_LIMITED, Then.NEXT_MODEL
-    is_filtered = code in FILTER_CODES or any(it in message for it in FILTER_WORDS)
-    if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) and is_filtered:
-        return Outcome.REFUSED, Then.DONE
     if status == HTTPStatus.FORBIDDEN:
         is_expired = any(it in f"{code} {message}" for it in EXPIRED_WORDS)
         return Outcome.UNAUTHORIZED, Then.NEXT_KEY if is_expired else Then.NEXT_MODEL

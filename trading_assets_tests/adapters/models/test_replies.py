@@ -1,9 +1,11 @@
 """Whatever comes back is made something of, and nothing of it is believed."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,9 @@ from trading_assets.adapters.models import (
     chat_completions,
     openai_responses,
 )
-from trading_assets.adapters.models.replies import Reading, Reply
+from trading_assets.adapters.models.gate import open_gate
+from trading_assets.adapters.models.hearing import SdkErrors, heard
+from trading_assets.adapters.models.replies import Reading, Reply, Silence
 from trading_assets.adapters.models.verdicts import (
     Then,
     judged,
@@ -68,11 +72,63 @@ def test_any_reply_at_all_gets_a_verdict(
 
     verdict = judged(reply, language.read, language.error_code, NOW)
 
-    is_answer = 200 <= status < 300
+    is_refused = verdict.outcome is Outcome.REFUSED
+    is_answer = 200 <= status < 300 or (is_refused and status in (400, 403))
     assert (verdict.reading is not None) == is_answer
     assert is_answer or verdict.then is not Then.DONE
     if verdict.then is Then.AGAIN and not is_answer:
         assert status >= 500 or status in (408, 409, 429)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (400, b'{"error": {"message": "Blocked by our content filter."}}', "refused"),
+        (400, b'{"error": {"code": "content_policy_violation"}}', "refused"),
+        (403, b'{"error": {"code": "content_filter", "message": "no"}}', "refused"),
+        (400, b"<html>Blocked by the content filter of your office</html>", "rejected"),
+        (403, b"<html>Blocked by the content filter of your office</html>", "unauthorized"),
+        (403, b'{"error": {"message": "the content filter is not yours"}}', "unauthorized"),
+        (500, b'{"error": {"code": "content_filter", "message": "no"}}', "overloaded"),
+    ],
+)
+def test_only_a_provider_itself_refuses_what_was_asked(
+    status: int, body: bytes, outcome: str
+) -> None:
+    read, error_code = openai_responses.read, openai_responses.error_code
+
+    verdict = judged(Reply(status, {}, body), read, error_code, NOW)
+
+    assert verdict.outcome == outcome
+    assert (verdict.reading is not None) == (outcome == "refused")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_sent"),
+    [
+        (httpx2.ReadError("cut"), True),
+        (httpx2.ReadTimeout("late"), True),
+        (httpx2.RemoteProtocolError("short"), True),
+        (httpx2.ConnectTimeout("nobody"), False),
+    ],
+)
+def test_a_body_that_breaks_off_is_a_silence(
+    error: Exception,
+    is_sent: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    async def broken() -> None:
+        raise error
+
+    errors = SdkErrors(KeyError, KeyError, httpx2.HTTPError, KeyError)
+
+    async def ask() -> Reply | Silence:
+        return await heard(broken(), open_gate(1.0), errors)
+
+    came = asyncio.run(ask())
+
+    assert isinstance(came, Silence)
+    assert came.is_sent is is_sent
+    assert type(error).__name__ in came.reason
 
 
 @given(told=st.text(max_size=40))
