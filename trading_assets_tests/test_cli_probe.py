@@ -16,12 +16,11 @@ from click.testing import CliRunner, Result
 from trading_assets.adapters.ledger.calls import CallBook
 from trading_assets.cli import main
 from trading_assets.models.tables import BARS
-from trading_assets_tests.defs.test_model_signals import BUY, READER
+from trading_assets_tests.defs.test_model_signals import BUY, READS
 from trading_assets_tests.defs.world import World
 from trading_assets_tests.fake_models import FakeModels
 from trading_assets_tests.fake_models.protocols import Asked
 
-READS = READER.replace("max_tokens: 1000", "max_tokens: 1000, sees: [table]")
 SELL = BUY | {"action": "SELL", "stop_loss": 106.0, "take_profit": 88.0}
 SYMBOLS = ("--symbols", "AAA,CCC")
 """Neither is split."""

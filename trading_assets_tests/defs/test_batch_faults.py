@@ -37,7 +37,8 @@ from trading_assets_tests.defs.test_batches import (
     submit,
     world_of,
 )
-from trading_assets_tests.defs.test_model_signals import BUY, READER
+from trading_assets_tests.defs.test_model_signals import BUY
+from trading_assets_tests.defs.test_model_signals import READS as READER
 from trading_assets_tests.defs.world import World
 from trading_assets_tests.fake_models import FakeModels, Fate
 from trading_assets_tests.fake_models.wire import Response

@@ -37,7 +37,8 @@ from trading_assets.models.batch import BatchStatus, ItemStatus
 from trading_assets.models.tables import SIGNALS
 from trading_assets_tests.defs.asking_in_batches import batch_work
 from trading_assets_tests.defs.shelf import Made, Shelf
-from trading_assets_tests.defs.test_model_signals import BUY, READER
+from trading_assets_tests.defs.test_model_signals import BUY
+from trading_assets_tests.defs.test_model_signals import READS as READER
 from trading_assets_tests.defs.world import World
 from trading_assets_tests.fake_models import FakeModels, Fate
 
