@@ -14,6 +14,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ("trading_assets_tests.quick_ledgers",)
+
 IS_LONG = os.environ.get("TRADING_TEST_PROFILE") == "long"
 
 settings.register_profile(

@@ -9,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from trading_assets.adapters.ledger import engine
 from trading_assets.adapters.ledger.engine import MIGRATIONS, ledger_url
 from trading_assets.adapters.ledger.schema import (
     BOOK_TABLES,
@@ -19,6 +20,7 @@ from trading_assets.adapters.ledger.schema import (
 from trading_assets.adapters.ledger.store import Ledger
 from trading_assets.errors import InvalidInput, SchemaTooNew
 from trading_assets_tests.adapters.ledger.make_records import LANE, STRATEGY, make_records
+from trading_assets_tests.quick_ledgers import MIGRATE
 
 VERSIONS = sa.table(VERSION_TABLE, sa.column("version_num"))
 ROOT = Path(__file__).parents[3]
@@ -57,6 +59,12 @@ def open_in_children(place: str, children: int) -> list[str]:
 def set_revision(ledger: Ledger, revision: str) -> None:
     with ledger._engine.begin() as connection:
         connection.execute(sa.update(VERSIONS).values(version_num=revision))
+
+
+@pytest.fixture(autouse=True)
+def migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the migrations themselves."""
+    monkeypatch.setattr(engine, "_migrate", MIGRATE)
 
 
 def test_the_migrations_lead_to_the_schema_that_we_write(ledger: Ledger) -> None:
