@@ -322,6 +322,24 @@ def test_half_a_line_is_read_again_and_is_not_bought_again(
     assert not [it for it in rows(world, "analyst_attempts") if it.is_charge_estimated]
 
 
+@PROVIDERS
+def test_what_is_whole_is_filed_though_the_rest_was_cut_off(
+    home: Path, models: FakeModels, model: str
+) -> None:
+    world = world_of(home, models, READER.replace(HAIKU, model))
+    models.batches.fate = lambda _batch, item: (
+        Fate.ERRORED if item == 3 else Fate.SUCCEEDED
+    )
+    with batch_work(world, models.url("anthropic")) as work:
+        (batch_id,) = submit(world, work)
+        (models.batches.cuts_results_of,) = models.batches.kept
+        work.poll()
+        counts = work.desk.batches.counts()[batch_id]
+
+    assert counts == {ItemStatus.ANSWERED: 4, ItemStatus.FAILED: 1, ItemStatus.OUT: 1}
+    assert len(rows(world, "analyst_opinions")) == 4
+
+
 # What has its opinion
 
 

@@ -113,9 +113,7 @@ class FakeBatches:
 
     def _about(self, batch: Kept, what: str | None) -> Response:
         if what == "results":
-            lines = self._lines(batch, is_error=False)
-            is_cut = batch.id == self.cuts_results_of
-            return Response(200, lines[:-20] if is_cut else lines, {})
+            return self._results(batch, is_error=False)
         if what == "cancel" and self.cancels_with:
             return _error(self.cancels_with)
         if what == "cancel":
@@ -170,7 +168,7 @@ class FakeBatches:
     def _file(self, head: Head, body: bytes, own_id: str | None) -> Response:
         if head.method == "GET" and own_id is not None:
             name, _, kind = own_id.partition("-")
-            return Response(200, self._lines(self.kept[name], is_error=kind == "err"), {})
+            return self._results(self.kept[name], is_error=kind == "err")
         if self.files_with is not None:
             return self.files_with
         boundary = (
@@ -182,6 +180,11 @@ class FakeBatches:
         self._files[name] = content
         told = {"id": name, "object": "file", "bytes": len(content), "created_at": 1}
         return _json(told | {"filename": "b", "purpose": "batch", "status": "processed"})
+
+    def _results(self, batch: Kept, *, is_error: bool) -> Response:
+        lines = self._lines(batch, is_error=is_error)
+        is_cut = batch.id == self.cuts_results_of and not is_error
+        return Response(200, lines[:-20] if is_cut else lines, {})
 
     def _told(self, batch: Kept) -> dict[str, Any]:
         if batch.protocol == "anthropic":

@@ -497,16 +497,16 @@ class Batching:
         """File what came of a batch that has ended, in whatever order it is told."""
         items = {it.custom_id: it for it in self._out(batch)}
         told: list[tuple[Item, Line]] = []
-        filed, strange = 0, 0
-        for line in lines:
-            item = items.pop(line.custom_id, None)
-            strange += item is None
-            if item is not None:
-                told.append((item, line))
-            if len(told) >= FILED_TOGETHER:
-                filed += self._file(batch, told)
-                told = []
-        filed += self._file(batch, told)
+        filed = 0
+        try:
+            for line in lines:
+                if (item := items.pop(line.custom_id, None)) is not None:
+                    told.append((item, line))
+                if len(told) >= FILED_TOGETHER:
+                    filed += self._file(batch, told)
+                    told = []
+        finally:  # what is whole is paid for, whatever becomes of the rest
+            filed += self._file(batch, told)
         if items:
             return self._missing(batch, list(items.values()), filed)
         return self._all_filed(batch, filed, f"{filed} answers filed")

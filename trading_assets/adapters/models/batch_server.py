@@ -218,19 +218,27 @@ class BatchServer:
     def results(self, key_id: str, batch: RemoteBatch) -> Iterator[Line]:
         """What became of each question of a batch that has ended, in any order.
 
+        All places are read, whatever is wrong with one of them.
+
         Raises:
-            BatchGone: If that is kept no more.
-            ModelUnavailable: If nobody says, or not to its end.
+            BatchGone: After all else, if some of it is kept no more.
+            ModelUnavailable: After all else, if nobody says, or not to its end.
         """
         if batch.is_archived:
             raise BatchGone(f"{self.provider} keeps the results no more")
         key, read = self._key(key_id), LANGUAGES[self.provider].read
+        faults: list[BatchGone | ModelUnavailable] = []
         for place in batch.results_at:
             came = self._ask(
                 lambda caller, place=place: caller.results(key.secret, place), SEND_SECONDS
             )
-            body = self._require_there(came)
-            yield from batch_lines.lines_of(body, read, self._line_of)
+            try:
+                body = self._require_there(came)
+                yield from batch_lines.lines_of(body, read, self._line_of)
+            except (BatchGone, ModelUnavailable) as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
     def _batch(self, body: bytes) -> RemoteBatch:
         told: Mapping[str, Any] = parsed(body) or {}
