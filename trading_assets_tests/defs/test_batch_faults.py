@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from trading_assets.adapters.analysts import batching
 from trading_assets.adapters.analysts.batching import (
+    BUDGET_REST,
     FIRST_REST,
     LONGEST_REST,
     MISSED_FOR,
@@ -21,8 +22,11 @@ from trading_assets.adapters.analysts.batching import (
     cancel,
     forget,
 )
+from trading_assets.adapters.analysts.chart_reader import ChartReader
+from trading_assets.adapters.analysts.port import Briefings
 from trading_assets.commands import batches as prompt
-from trading_assets.defs.batches import BatchWork, Requests, _tick
+from trading_assets.core.briefing import Briefing
+from trading_assets.defs.batches import TICK, BatchWork, Requests, _tick
 from trading_assets.errors import ModelUnavailable
 from trading_assets.models.batch import BatchStatus, ItemStatus
 from trading_assets.models.question import Provider
@@ -327,9 +331,7 @@ def test_what_is_whole_is_filed_though_the_rest_was_cut_off(
     home: Path, models: FakeModels, model: str
 ) -> None:
     world = world_of(home, models, READER.replace(HAIKU, model))
-    models.batches.fate = lambda _batch, item: (
-        Fate.ERRORED if item == 3 else Fate.SUCCEEDED
-    )
+    models.batches.fate = lambda _batch, item: Fate.ERRORED if item == 3 else Fate.SUCCEEDED
     with batch_work(world, models.url("anthropic")) as work:
         (batch_id,) = submit(world, work)
         (models.batches.cuts_results_of,) = models.batches.kept
@@ -411,6 +413,81 @@ def test_a_run_that_was_cut_off_waits_for_the_next_tick(
 
 def test_what_an_older_version_remembers_of_its_runs_is_passed_over() -> None:
     assert Requests.of('["run-1", "run-2"]') == Requests({})
+
+
+# Time
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """It goes on by itself when a chart is drawn, of which a tick has time for three."""
+    clock, draw = Clock(), ChartReader.briefing
+
+    def slowly(reader: ChartReader, briefings: Briefings, row: int) -> Briefing:
+        clock.wait(TICK / 3)
+        return draw(reader, briefings, row)
+
+    with patch.object(ChartReader, "briefing", slowly):
+        yield clock
+
+
+def test_a_panel_that_was_cancelled_holds_up_no_other_run(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models, PANEL)
+    models.batches.is_too_late_to_cancel = True
+    days = world.lane_sessions
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        (batch_id,) = work.submit(days[0], days[1], work.lane.symbols, "run-1").batches
+        cancel(work.desk, batch_id)
+        work.submit(days[2], days[2], work.lane.symbols, "run-2")
+        for _ in range(12):
+            _tick(work, None)
+
+        assert work.desk.batches.batch(batch_id).status is BatchStatus.CANCELLED
+        assert set(work.finished()) == {"run-2"}
+
+
+def test_a_run_that_is_out_of_budget_holds_up_no_other_and_draws_its_charts_once(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models, PANEL)
+    days = world.lane_sessions
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        work.submit(days[0], days[1], work.lane.symbols, "run-1")
+        work.submit(days[2], days[2], ["AAA"], "run-2")
+        for batch in work.desk.batches.batches("reader"):
+            work._batching().poll(batch)
+        spent = work.desk.calls.spent("reader", run_id="run-1")
+    limit = f"max_tokens: 1000, budget: {{run_usd: {spent}}}"
+    limited = changed(world, PANEL.replace("max_tokens: 1000", limit))
+    with batch_work(limited, models.url("anthropic"), now=clock) as work:
+        for _ in range(12):
+            _tick(work, None)
+        drawn = clock.ahead
+        says = work.poll(until=clock() + TICK).says
+
+        assert set(work.finished()) == {"run-2"}
+        assert "budget.run_usd is" in says
+        assert clock.ahead == drawn
+        clock.wait(BUDGET_REST)
+        drawn = clock.ahead
+        work.poll(until=clock() + TICK)
+        assert clock.ahead > drawn
+
+
+def test_what_waits_for_a_provider_is_not_drawn_again_before(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models)
+    models.batches.turns_away_with = 429
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        submit(world, work)
+        work.poll()
+        drawn = clock.ahead
+        assert "again after" in work.poll().says
+
+        assert clock.ahead == drawn
 
 
 # Cancelling

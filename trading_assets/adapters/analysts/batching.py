@@ -32,7 +32,7 @@ from trading_assets.adapters.models.conversation import storable
 from trading_assets.adapters.models.gateway import picture_path
 from trading_assets.core.briefing import Briefing
 from trading_assets.core.consultation import Turn
-from trading_assets.errors import BatchGone, InvalidInput
+from trading_assets.errors import BatchGone, BudgetSpent, InvalidInput
 from trading_assets.models.batch import (
     OPEN,
     Asked,
@@ -58,6 +58,11 @@ FIRST_REST = timedelta(minutes=2)
 LONGEST_REST = timedelta(hours=2)
 """Before a batch is sent again that was turned away; each time twice as long."""
 
+BUDGET_REST = timedelta(hours=1)
+"""Before what was too dear is looked at again by itself."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+
 SEARCH = timedelta(minutes=30)
 """How long a batch is looked for that may have arrived, or be on its way still."""
 
@@ -66,11 +71,31 @@ FILED_TOGETHER = 200
 
 type Place = tuple[date, str]
 type Now = Callable[[], datetime]
+type Pauses = dict[tuple[str, Place], Pause]
+"""By the run that goes on, or the batch that was cancelled, and session and symbol."""
 
 
 def right_now() -> datetime:
     """By the clock of this machine."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing can come of a session and symbol before then, so its charts are not drawn.
+
+    Attributes:
+        until: When it is looked at again.
+        why: For people; empty if there is nothing to say.
+    """
+
+    until: datetime
+    why: str = ""
+
+    @property
+    def says(self) -> str:
+        """All of it, for people."""
+        return f"{self.why}; again after {self.until:%H:%M} UTC"
 
 
 @dataclass(slots=True)
@@ -82,7 +107,7 @@ class Submission:
         questions: In them.
         waiting: Questions that another batch asks already.
         turned_away: Why a provider took nothing now; empty if it was not so.
-        rests_until: When that is tried again; None if nothing waits for it.
+        pause: Why nothing was sent by itself, and until when; None if it was not so.
         opinions: That needed no more questions.
         given_up: Sessions and symbols whose questions failed too often.
         left: That were not looked at for want of time.
@@ -92,7 +117,7 @@ class Submission:
     questions: int = 0
     waiting: int = 0
     turned_away: str = ""
-    rests_until: datetime | None = None
+    pause: Pause | None = None
     opinions: int = 0
     given_up: list[Place] = field(default_factory=list[Place])
     left: int = 0
@@ -129,17 +154,27 @@ class _Load:
 
 @dataclass(frozen=True)
 class Batching:
-    """Asking on behalf of one strategy, in batches."""
+    """Asking on behalf of one strategy, in batches.
+
+    Attributes:
+        pauses: What is not to be looked at for a while is added here.
+    """
 
     reader: ChartReader
     desk: ModelDesk
     server: BatchServer
     strategy: str
     now: Now = right_now
+    pauses: Pauses = field(default_factory=dict[tuple[str, Place], Pause])
 
     @classmethod
     def of(
-        cls, reader: ChartReader, desk: ModelDesk, strategy: str, now: Now = right_now
+        cls,
+        reader: ChartReader,
+        desk: ModelDesk,
+        strategy: str,
+        now: Now = right_now,
+        pauses: Pauses | None = None,
     ) -> "Batching":
         """Whoever serves the model of *reader*.
 
@@ -147,7 +182,7 @@ class Batching:
             InvalidInput: If they take no batches, or there is no key for them.
         """
         server = BatchServer.of(reader.spec.model, desk.accesses)
-        return cls(reader, desk, server, strategy, now)
+        return cls(reader, desk, server, strategy, now, {} if pauses is None else pauses)
 
     # Asking
 
@@ -174,14 +209,14 @@ class Batching:
         """
         told, load = Submission(), _Load()
         key = None
-        rests_until = None if wanted is None else self._rests_until()
+        pause = None if wanted is None else self._rest()
         for place, briefing, heard, turns in self._open(
             briefings, run_id, wanted, until, told
         ):
             if self._is_given_up(turns):
                 told.given_up.append(place)
-            elif rests_until is not None:
-                told.rests_until = rests_until
+            elif pause is not None:
+                told.pause = self.pauses[run_id, place] = pause
             else:
                 key = key or self.server.ring()
                 for turn in turns:
@@ -193,7 +228,7 @@ class Batching:
     def conclude(
         self,
         briefings: Briefings,
-        run_id: str,
+        batch: Batch,
         wanted: Sequence[Place],
         until: datetime | None,
     ) -> Submission:
@@ -201,13 +236,13 @@ class Batching:
 
         Args:
             briefings: What was shown.
-            run_id: That they belong to.
+            batch: That they come of, and that was cancelled.
             wanted: Only these sessions and symbols.
             until: When to leave the rest for another time.
         """
         told = Submission()
-        for _ in self._open(briefings, run_id, wanted, until, told):
-            pass
+        for place, *_ in self._open(briefings, batch.run_id, wanted, until, told):
+            self.pauses[batch.batch_id, place] = Pause(NEVER)
         return told
 
     def _open(
@@ -231,7 +266,7 @@ class Batching:
                 self._conclude(briefing, heard, run_id)
                 told.opinions += 1
 
-    def _rests_until(self) -> datetime | None:
+    def _rest(self) -> Pause | None:
         """Until when nothing is sent by itself; None if it may be sent."""
         latest = reversed(self.desk.batches.batches(self.strategy))
         turned = list(takewhile(lambda it: it.status is BatchStatus.TURNED_AWAY, latest))
@@ -241,7 +276,7 @@ class Batching:
         times = {it.submitted_at.replace(second=0, microsecond=0) for it in turned}
         rest = min(FIRST_REST * 2 ** min(len(times) - 1, 10), LONGEST_REST)
         until = turned[0].submitted_at + rest
-        return until if self.now() < until else None
+        return Pause(until, "the provider took no batch") if self.now() < until else None
 
     def _rows(
         self, briefings: Briefings, wanted: Sequence[Place] | None
@@ -341,7 +376,13 @@ class Batching:
         )
         for asked in load.asked:
             self._keep_pictures(asked.question)
-        begun = self.desk.batches.begin(batch, load.asked, self.reader.spec.budget)
+        try:
+            begun = self.desk.batches.begin(batch, load.asked, self.reader.spec.budget)
+        except BudgetSpent as error:
+            pause = Pause(self.now() + BUDGET_REST, str(error))
+            places = {(it.errand.session, it.errand.symbol) for it in load.asked}
+            self.pauses.update({(run_id, place): pause for place in places})
+            raise
         told.waiting += len(load.requests) - len(begun)
         begun -= self._withdrawn(batch, begun)
         if not begun:
