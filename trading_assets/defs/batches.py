@@ -12,6 +12,7 @@ import dagster as dg
 
 from trading_assets.adapters.analysts.batching import (
     Batching,
+    Looking,
     Now,
     Pause,
     Pauses,
@@ -157,12 +158,20 @@ class BatchWork:
             batch_id: Only this one; None for all that are out.
             until: When to leave the rest for another time.
         """
-        told, work = Round(), self._batching()
+        told, looking = Round(), Looking(self.desk, now=self.now)
         for batch in self._looked_at(batch_id):
             try:
-                told.polled.append(work.poll(batch))
-            except ModelUnavailable as error:
+                told.polled.append(looking.poll(batch))
+            except (InvalidInput, ModelUnavailable) as error:
                 told.faults.append(f"{batch.batch_id}: {error}")
+        try:
+            self._go_on(self._batching(), until, told)
+        except InvalidInput as error:  # no key, most likely
+            told.faults.append(str(error))
+        return told
+
+    def _go_on(self, work: Batching, until: datetime | None, told: Round) -> None:
+        """Conclude what was cancelled, and ask what is due next; each has its time."""
         unfinished = self.desk.batches.unfinished(self.lane.name)
         todo = [partial(self._conclude, work, it) for it in self._stopped()]
         todo += [partial(self._ask_on, work, it) for it in unfinished]
@@ -171,7 +180,6 @@ class BatchWork:
                 go_on(self._share(until, len(todo) - done), told)
             except (BudgetSpent, ModelUnavailable) as error:
                 told.faults.append(str(error))
-        return told
 
     def _by_turns[T](self, todo: Sequence[T]) -> Sequence[T]:
         """All of *todo*; who is first, and has time for certain, changes every minute."""
@@ -331,10 +339,7 @@ def _tick(work: BatchWork, cursor: str | None) -> dg.SensorResult | dg.SkipReaso
     """
     if not work.desk.batches.batches(work.lane.name):
         return dg.SkipReason("nothing was ever asked in a batch")
-    try:
-        looked = work.poll(until=work.now() + TICK)
-    except InvalidInput as error:  # no key, most likely
-        return dg.SkipReason(str(error))
+    looked = work.poll(until=work.now() + TICK)
     asked = Requests.of(cursor)
     new = list(islice(asked.due(work, looked.is_cut_off), MOST_RUNS))
     return dg.SensorResult(

@@ -307,6 +307,37 @@ def test_a_batch_is_looked_for_where_it_was_sent_whoever_is_asked_now(
         assert work.desk.batches.counts()[batch_id] == {ItemStatus.ANSWERED: 6}
 
 
+def test_a_batch_of_a_provider_whose_key_is_gone_holds_up_no_other(
+    home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models, BY_LUNA)
+    with batch_work(world, models.url("anthropic")) as work:
+        submit(world, work)
+    moved, day = changed(world, READER), world.lane_sessions[2]
+    with batch_work(moved, models.url("anthropic"), openai_key="") as work:
+        work.submit(day, day, work.lane.symbols, "run-2")
+        told = _tick(work, None)
+        assert statuses(work) == [BatchStatus.SUBMITTED, BatchStatus.FILED]
+        assert "OPENAI_API_KEY" in work.poll().says
+
+    assert places_of(told) == [f"{day}|AAA"]
+
+
+def test_a_batch_is_filed_though_whoever_is_asked_now_takes_none(
+    home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models)
+    with batch_work(world, models.url("anthropic")) as work:
+        (batch_id,) = submit(world, work)
+    moved = changed(world, READER.replace(HAIKU, "compatible/some"))
+    with batch_work(moved, models.url("anthropic")) as work:
+        says = work.poll(batch_id).says
+
+        assert "6 answers filed" in says
+        assert "compatible/… models take no batches" in says
+        assert statuses(work) == [BatchStatus.FILED]
+
+
 def test_half_a_line_is_read_again_and_is_not_bought_again(
     home: Path, models: FakeModels
 ) -> None:

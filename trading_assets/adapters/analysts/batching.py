@@ -44,7 +44,7 @@ from trading_assets.models.batch import (
     custom_id_of,
 )
 from trading_assets.models.call import Attempt, Ending, Settlement
-from trading_assets.models.question import Answer, Outcome, Provider, Question, Usage
+from trading_assets.models.question import Answer, Outcome, Question, Usage
 
 MOST_FAILURES = 3
 """Of one question; then it is left to be asked alone."""
@@ -153,7 +153,240 @@ class _Load:
 
 
 @dataclass(frozen=True)
-class Batching:
+class Looking:
+    """Asking after batches, and filing what came of them, whoever asked."""
+
+    desk: ModelDesk
+    now: Now = field(default=right_now, kw_only=True)
+
+    def poll(self, batch: Batch) -> Polled:
+        """See how far *batch* has come, and file what there is.
+
+        Raises:
+            InvalidInput: If there is no key for whoever has it.
+            ModelUnavailable: If nobody says.
+        """
+        if batch.status not in OPEN:
+            return Polled(batch.batch_id, batch.status, 0, batch.why or batch.status.value)
+        if not batch.remote_id:
+            return self._sought(batch) if self._out(batch) else self._close_empty(batch)
+        try:
+            return self._looked_at(batch)
+        except BatchGone as error:
+            return self._gone(batch, str(error))
+
+    def _looked_at(self, batch: Batch) -> Polled:
+        server = self._server_of(batch)
+        remote = server.state(batch.key_id, batch.remote_id)
+        if not remote.has_ended:
+            if batch.status is BatchStatus.LOST:
+                self._found(batch, remote)
+            says = f"{remote.status}: {remote.done} of {batch.questions} are done"
+            return Polled(batch.batch_id, BatchStatus.SUBMITTED, 0, says)
+        if not remote.is_invalid:
+            return self._ended(batch, server.results(batch.key_id, remote))
+        if remote.is_full:
+            self._turned_away(batch, remote.is_invalid)
+        else:
+            self._refused(batch, remote.is_invalid)
+        status = self.desk.batches.batch(batch.batch_id).status
+        return Polled(batch.batch_id, status, 0, remote.is_invalid)
+
+    def _gone(self, batch: Batch, reason: str) -> Polled:
+        """What was answered is paid, and can't be had any more: a person decides."""
+        says = (
+            f"{storable(reason)}; look there, and then trading-assets batches forget "
+            f"{batch.batch_id} --why …"
+        )
+        return self._lost(batch, says)
+
+    def _lost(self, batch: Batch, says: str) -> Polled:
+        if batch.status is not BatchStatus.LOST:
+            status = BatchStatus.LOST.value
+            self.desk.batches.note(batch.batch_id, status=status, why=says)
+        return Polled(batch.batch_id, BatchStatus.LOST, 0, says)
+
+    def _server_of(self, batch: Batch) -> BatchServer:
+        """Who has *batch*, whichever model is asked today."""
+        return BatchServer.of(batch.model, self.desk.accesses)
+
+    def _ended(self, batch: Batch, lines: Iterator[Line]) -> Polled:
+        """File what came of a batch that has ended, in whatever order it is told."""
+        items = {it.custom_id: it for it in self._out(batch)}
+        told: list[tuple[Item, Line]] = []
+        filed = 0
+        try:
+            for line in lines:
+                if (item := items.pop(line.custom_id, None)) is not None:
+                    told.append((item, line))
+                if len(told) >= FILED_TOGETHER:
+                    filed += self._file(batch, told)
+                    told = []
+        finally:  # what is whole is paid for, whatever becomes of the rest
+            filed += self._file(batch, told)
+        if items:
+            return self._missing(batch, list(items.values()), filed)
+        return self._all_filed(batch, filed, f"{filed} answers filed")
+
+    def _all_filed(self, batch: Batch, filed: int, says: str, why: str = "") -> Polled:
+        """All is on record; what was cancelled there has been stopped, by whomever."""
+        status, own = BatchStatus.FILED, batch.batch_id
+        if self.desk.batches.items(own, ItemStatus.CANCELLED):
+            self.desk.batches.note(own, is_cancelled=True)
+        self.desk.batches.note(own, status=status.value, why=why)
+        return Polled(own, status, filed, says)
+
+    def _missing(self, batch: Batch, items: Sequence[Item], filed: int) -> Polled:
+        """Lines that should be there are looked for again, and then counted as paid."""
+        looks, now = batch.looks + 1, self.now()
+        since = batch.missed_at or now
+        says = (
+            f"{len(items)} results are missing, looked {looks} times since "
+            f"{since:%Y-%m-%d %H:%M} UTC"
+        )
+        if looks < MOST_LOOKS or now < since + MISSED_FOR:
+            self.desk.batches.note(batch.batch_id, looks=looks, missed_at=since, why=says)
+            return Polled(batch.batch_id, batch.status, filed, says)
+        gone = Line("", ItemStatus.FAILED, Outcome.AMBIGUOUS, says, None, b"")
+        filed += self._file(batch, [(it, gone) for it in items])
+        return self._all_filed(batch, filed, says, why=says)
+
+    def _sought(self, batch: Batch) -> Polled:
+        """Find a batch that may have arrived, by what its provider has kept of it."""
+        candidates = [
+            it
+            for it in self._server_of(batch).newest(batch.key_id)
+            if it.created_at >= batch.submitted_at - CLOCKS_DIFFER
+        ]
+        tagged = [it for it in candidates if it.tag == batch.batch_id]
+        taken = {it.remote_id for it in self.desk.batches.batches()}
+        count = len({it.custom_id for it in self._out(batch)})
+        alike = [
+            it
+            for it in candidates
+            if not it.tag and it.remote_id not in taken and it.questions in (count, None)
+        ]
+        for remote in tagged or alike:
+            if tagged or self._is_ours(batch, remote):
+                self._found(batch, remote)
+                return self.poll(self.desk.batches.batch(batch.batch_id))
+        waits = [it.remote_id for it in alike if not it.has_ended]
+        if waits:
+            says = f"perhaps {', '.join(waits)}: known when it has ended"
+            return Polled(batch.batch_id, batch.status, 0, says)
+        return self._not_found(batch)
+
+    def _out(self, batch: Batch) -> list[Item]:
+        return self.desk.batches.items(batch.batch_id, ItemStatus.OUT)
+
+    def _is_ours(self, batch: Batch, remote: RemoteBatch) -> bool:
+        """Whether *remote* asks what *batch* does, which is told when it has ended."""
+        if not remote.has_ended:
+            return False
+        asked = {it.custom_id for it in self._out(batch)}
+        lines = self._server_of(batch).results(batch.key_id, remote)
+        try:
+            told = {it.custom_id for it in lines}
+        except BatchGone:
+            return False
+        return bool(told) and told <= asked
+
+    def _not_found(self, batch: Batch) -> Polled:
+        if self.now() < batch.submitted_at + SEARCH:
+            return Polled(
+                batch.batch_id, batch.status, 0, "not found yet; it is looked for"
+            )
+        says = (
+            "it can't be found at the provider, and may have arrived: look there, and then "
+            f"trading-assets batches forget {batch.batch_id} --why …"
+        )
+        return self._lost(batch, says)
+
+    # Filing
+
+    def _file(self, batch: Batch, told: Sequence[tuple[Item, Line]]) -> int:
+        filings = [self._filing(batch, item, line) for item, line in told]
+        return self.desk.batches.file(batch.batch_id, filings) if filings else 0
+
+    def _filing(self, batch: Batch, item: Item, line: Line) -> Filing:
+        """What is on record of a question, as if it had been asked alone."""
+        reading = line.reading
+        usage = None if reading is None else reading.usage
+        charged = self._charge_usd(batch, line, usage)
+        cost = item.estimated_usd if charged is None else charged
+        at = self.now()
+        latency = (at - batch.submitted_at).total_seconds()
+        settlement = Settlement(
+            outcome=line.outcome,
+            status=None,
+            request_id="",
+            rate_limits={},
+            usage=usage,
+            charged_usd=cost,
+            is_charge_estimated=charged is None,
+            latency_seconds=latency,
+            reply=line.line,
+            error=storable(line.reason),
+            settled_at=at,
+        )
+        ending = Ending(
+            outcome=line.outcome,
+            text="" if reading is None else storable(reading.text, None),
+            reason=storable(line.reason),
+            model_asked=batch.model,
+            model_answered="" if reading is None else storable(reading.model),
+            usage=usage or Usage(),
+            cost_usd=cost,
+            price_version=item.price_version,
+            latency_seconds=latency,
+            answered_at=at,
+        )
+        return Filing(
+            custom_id=item.custom_id,
+            status=line.status,
+            settlement=settlement,
+            ending=ending,
+        )
+
+    def _charge_usd(self, batch: Batch, line: Line, usage: Usage | None) -> float | None:
+        """What a question costs, at the price of batches; None if nobody knows."""
+        if line.reading is None:
+            return None if line.outcome is Outcome.AMBIGUOUS else 0.0
+        return None if usage is None else prices.cost_usd(batch.model, usage, is_batch=True)
+
+    def _close_empty(self, batch: Batch) -> Polled:
+        """A batch of which nothing was left to be sent."""
+        status, says = BatchStatus.REFUSED, NOTHING_TO_SEND
+        self.desk.batches.note(batch.batch_id, status=status.value, why=says)
+        return Polled(batch.batch_id, status, 0, says)
+
+    def _found(self, batch: Batch, remote: RemoteBatch) -> None:
+        self.desk.batches.note(
+            batch.batch_id,
+            remote_id=remote.remote_id,
+            status=BatchStatus.SUBMITTED.value,
+            why="",
+        )
+
+    def _refused(self, batch: Batch, reason: str) -> None:
+        """There is no such batch, for certain: nobody was asked, and nothing is paid."""
+        refusal = Line("", ItemStatus.FAILED, Outcome.REJECTED, reason, None, b"")
+        self._not_there(batch, refusal, BatchStatus.REFUSED)
+
+    def _turned_away(self, batch: Batch, reason: str) -> None:
+        """As if refused, but for now: no question has failed, and all are due."""
+        unsent = Line("", ItemStatus.UNSENT, Outcome.OVERLOADED, reason, None, b"")
+        self._not_there(batch, unsent, BatchStatus.TURNED_AWAY)
+
+    def _not_there(self, batch: Batch, line: Line, status: BatchStatus) -> None:
+        self._file(batch, [(it, line) for it in self._out(batch)])
+        self.desk.batches.note(
+            batch.batch_id, status=status.value, why=storable(line.reason)
+        )
+
+
+@dataclass(frozen=True)
+class Batching(Looking):
     """Asking on behalf of one strategy, in batches.
 
     Attributes:
@@ -161,10 +394,8 @@ class Batching:
     """
 
     reader: ChartReader
-    desk: ModelDesk
     server: BatchServer
     strategy: str
-    now: Now = right_now
     pauses: Pauses = field(default_factory=dict[tuple[str, Place], Pause])
 
     @classmethod
@@ -182,9 +413,8 @@ class Batching:
             InvalidInput: If they take no batches, or there is no key for them.
         """
         server = BatchServer.of(reader.spec.model, desk.accesses)
-        return cls(reader, desk, server, strategy, now, {} if pauses is None else pauses)
-
-    # Asking
+        pauses = {} if pauses is None else pauses
+        return cls(desk, reader, server, strategy, pauses, now=now)
 
     def submit(
         self,
@@ -444,239 +674,11 @@ class Batching:
         finally:
             calls.give_back(key)
 
-    def _close_empty(self, batch: Batch) -> Polled:
-        """A batch of which nothing was left to be sent."""
-        status, says = BatchStatus.REFUSED, NOTHING_TO_SEND
-        self.desk.batches.note(batch.batch_id, status=status.value, why=says)
-        return Polled(batch.batch_id, status, 0, says)
-
     def _keep_pictures(self, question: Question) -> None:
         for image in question.images:
             path = picture_path(image.sha256)
             if not self.desk.pictures.exists(path):
                 self.desk.pictures.put(path, image.png)
-
-    def _found(self, batch: Batch, remote: RemoteBatch) -> None:
-        self.desk.batches.note(
-            batch.batch_id,
-            remote_id=remote.remote_id,
-            status=BatchStatus.SUBMITTED.value,
-            why="",
-        )
-
-    def _refused(self, batch: Batch, reason: str) -> None:
-        """There is no such batch, for certain: nobody was asked, and nothing is paid."""
-        refusal = Line("", ItemStatus.FAILED, Outcome.REJECTED, reason, None, b"")
-        self._not_there(batch, refusal, BatchStatus.REFUSED)
-
-    def _turned_away(self, batch: Batch, reason: str) -> None:
-        """As if refused, but for now: no question has failed, and all are due."""
-        unsent = Line("", ItemStatus.UNSENT, Outcome.OVERLOADED, reason, None, b"")
-        self._not_there(batch, unsent, BatchStatus.TURNED_AWAY)
-
-    def _not_there(self, batch: Batch, line: Line, status: BatchStatus) -> None:
-        self._file(batch, [(it, line) for it in self._out(batch)])
-        self.desk.batches.note(
-            batch.batch_id, status=status.value, why=storable(line.reason)
-        )
-
-    # Asking after it
-
-    def poll(self, batch: Batch) -> Polled:
-        """See how far *batch* has come, and file what there is.
-
-        Raises:
-            ModelUnavailable: If nobody says.
-        """
-        if batch.status not in OPEN:
-            return Polled(batch.batch_id, batch.status, 0, batch.why or batch.status.value)
-        if not batch.remote_id:
-            return self._sought(batch) if self._out(batch) else self._close_empty(batch)
-        try:
-            return self._looked_at(batch)
-        except BatchGone as error:
-            return self._gone(batch, str(error))
-
-    def _looked_at(self, batch: Batch) -> Polled:
-        server = self._server_of(batch)
-        remote = server.state(batch.key_id, batch.remote_id)
-        if not remote.has_ended:
-            if batch.status is BatchStatus.LOST:
-                self._found(batch, remote)
-            says = f"{remote.status}: {remote.done} of {batch.questions} are done"
-            return Polled(batch.batch_id, BatchStatus.SUBMITTED, 0, says)
-        if not remote.is_invalid:
-            return self._ended(batch, server.results(batch.key_id, remote))
-        if remote.is_full:
-            self._turned_away(batch, remote.is_invalid)
-        else:
-            self._refused(batch, remote.is_invalid)
-        status = self.desk.batches.batch(batch.batch_id).status
-        return Polled(batch.batch_id, status, 0, remote.is_invalid)
-
-    def _gone(self, batch: Batch, reason: str) -> Polled:
-        """What was answered is paid, and can't be had any more: a person decides."""
-        says = (
-            f"{storable(reason)}; look there, and then trading-assets batches forget "
-            f"{batch.batch_id} --why …"
-        )
-        return self._lost(batch, says)
-
-    def _lost(self, batch: Batch, says: str) -> Polled:
-        if batch.status is not BatchStatus.LOST:
-            status = BatchStatus.LOST.value
-            self.desk.batches.note(batch.batch_id, status=status, why=says)
-        return Polled(batch.batch_id, BatchStatus.LOST, 0, says)
-
-    def _server_of(self, batch: Batch) -> BatchServer:
-        """Who has *batch*, whichever model is asked today."""
-        if Provider(batch.model.partition("/")[0]) is self.server.provider:
-            return self.server
-        return BatchServer.of(batch.model, self.desk.accesses)
-
-    def _ended(self, batch: Batch, lines: Iterator[Line]) -> Polled:
-        """File what came of a batch that has ended, in whatever order it is told."""
-        items = {it.custom_id: it for it in self._out(batch)}
-        told: list[tuple[Item, Line]] = []
-        filed = 0
-        try:
-            for line in lines:
-                if (item := items.pop(line.custom_id, None)) is not None:
-                    told.append((item, line))
-                if len(told) >= FILED_TOGETHER:
-                    filed += self._file(batch, told)
-                    told = []
-        finally:  # what is whole is paid for, whatever becomes of the rest
-            filed += self._file(batch, told)
-        if items:
-            return self._missing(batch, list(items.values()), filed)
-        return self._all_filed(batch, filed, f"{filed} answers filed")
-
-    def _all_filed(self, batch: Batch, filed: int, says: str, why: str = "") -> Polled:
-        """All is on record; what was cancelled there has been stopped, by whomever."""
-        status, own = BatchStatus.FILED, batch.batch_id
-        if self.desk.batches.items(own, ItemStatus.CANCELLED):
-            self.desk.batches.note(own, is_cancelled=True)
-        self.desk.batches.note(own, status=status.value, why=why)
-        return Polled(own, status, filed, says)
-
-    def _missing(self, batch: Batch, items: Sequence[Item], filed: int) -> Polled:
-        """Lines that should be there are looked for again, and then counted as paid."""
-        looks, now = batch.looks + 1, self.now()
-        since = batch.missed_at or now
-        says = (
-            f"{len(items)} results are missing, looked {looks} times since "
-            f"{since:%Y-%m-%d %H:%M} UTC"
-        )
-        if looks < MOST_LOOKS or now < since + MISSED_FOR:
-            self.desk.batches.note(batch.batch_id, looks=looks, missed_at=since, why=says)
-            return Polled(batch.batch_id, batch.status, filed, says)
-        gone = Line("", ItemStatus.FAILED, Outcome.AMBIGUOUS, says, None, b"")
-        filed += self._file(batch, [(it, gone) for it in items])
-        return self._all_filed(batch, filed, says, why=says)
-
-    def _sought(self, batch: Batch) -> Polled:
-        """Find a batch that may have arrived, by what its provider has kept of it."""
-        candidates = [
-            it
-            for it in self._server_of(batch).newest(batch.key_id)
-            if it.created_at >= batch.submitted_at - CLOCKS_DIFFER
-        ]
-        tagged = [it for it in candidates if it.tag == batch.batch_id]
-        taken = {it.remote_id for it in self.desk.batches.batches()}
-        count = len({it.custom_id for it in self._out(batch)})
-        alike = [
-            it
-            for it in candidates
-            if not it.tag and it.remote_id not in taken and it.questions in (count, None)
-        ]
-        for remote in tagged or alike:
-            if tagged or self._is_ours(batch, remote):
-                self._found(batch, remote)
-                return self.poll(self.desk.batches.batch(batch.batch_id))
-        waits = [it.remote_id for it in alike if not it.has_ended]
-        if waits:
-            says = f"perhaps {', '.join(waits)}: known when it has ended"
-            return Polled(batch.batch_id, batch.status, 0, says)
-        return self._not_found(batch)
-
-    def _out(self, batch: Batch) -> list[Item]:
-        return self.desk.batches.items(batch.batch_id, ItemStatus.OUT)
-
-    def _is_ours(self, batch: Batch, remote: RemoteBatch) -> bool:
-        """Whether *remote* asks what *batch* does, which is told when it has ended."""
-        if not remote.has_ended:
-            return False
-        asked = {it.custom_id for it in self._out(batch)}
-        lines = self._server_of(batch).results(batch.key_id, remote)
-        try:
-            told = {it.custom_id for it in lines}
-        except BatchGone:
-            return False
-        return bool(told) and told <= asked
-
-    def _not_found(self, batch: Batch) -> Polled:
-        if self.now() < batch.submitted_at + SEARCH:
-            return Polled(
-                batch.batch_id, batch.status, 0, "not found yet; it is looked for"
-            )
-        says = (
-            "it can't be found at the provider, and may have arrived: look there, and then "
-            f"trading-assets batches forget {batch.batch_id} --why …"
-        )
-        return self._lost(batch, says)
-
-    # Filing
-
-    def _file(self, batch: Batch, told: Sequence[tuple[Item, Line]]) -> int:
-        filings = [self._filing(batch, item, line) for item, line in told]
-        return self.desk.batches.file(batch.batch_id, filings) if filings else 0
-
-    def _filing(self, batch: Batch, item: Item, line: Line) -> Filing:
-        """What is on record of a question, as if it had been asked alone."""
-        reading = line.reading
-        usage = None if reading is None else reading.usage
-        charged = self._charge_usd(batch, line, usage)
-        cost = item.estimated_usd if charged is None else charged
-        at = self.now()
-        latency = (at - batch.submitted_at).total_seconds()
-        settlement = Settlement(
-            outcome=line.outcome,
-            status=None,
-            request_id="",
-            rate_limits={},
-            usage=usage,
-            charged_usd=cost,
-            is_charge_estimated=charged is None,
-            latency_seconds=latency,
-            reply=line.line,
-            error=storable(line.reason),
-            settled_at=at,
-        )
-        ending = Ending(
-            outcome=line.outcome,
-            text="" if reading is None else storable(reading.text, None),
-            reason=storable(line.reason),
-            model_asked=batch.model,
-            model_answered="" if reading is None else storable(reading.model),
-            usage=usage or Usage(),
-            cost_usd=cost,
-            price_version=item.price_version,
-            latency_seconds=latency,
-            answered_at=at,
-        )
-        return Filing(
-            custom_id=item.custom_id,
-            status=line.status,
-            settlement=settlement,
-            ending=ending,
-        )
-
-    def _charge_usd(self, batch: Batch, line: Line, usage: Usage | None) -> float | None:
-        """What a question costs, at the price of batches; None if nobody knows."""
-        if line.reading is None:
-            return None if line.outcome is Outcome.AMBIGUOUS else 0.0
-        return None if usage is None else prices.cost_usd(batch.model, usage, is_batch=True)
 
 
 def cancel(desk: ModelDesk, batch_id: str) -> str:
