@@ -150,6 +150,40 @@ def test_what_a_full_provider_turns_away_is_sent_again_later_and_longer_apart(
     assert len(models.batches.asked) == len(rows(world, "analyst_opinions")) == 6
 
 
+@pytest.mark.parametrize(
+    ("model", "status", "kind", "message"),
+    [
+        pytest.param(
+            HAIKU,
+            400,
+            "invalid_request_error",
+            "Your credit balance is too low to access the Anthropic API.",
+            id="credit balance",
+        ),
+        pytest.param(LUNA, 400, "billing_hard_limit_reached", "No.", id="hard limit"),
+        pytest.param(HAIKU, 402, "billing_error", "No.", id="402"),
+        pytest.param(HAIKU, 403, "permission_error", "No.", id="403"),
+    ],
+)
+def test_an_account_that_may_spend_no_more_says_nothing_of_the_questions(
+    home: Path, models: FakeModels, model: str, status: int, kind: str, message: str
+) -> None:
+    world = world_of(home, models, READER.replace(HAIKU, model))
+    models.batches.turns_away_with = status
+    models.batches.says_of_it = (kind, message)
+    clock = Clock()
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        for _ in range(batching.MOST_FAILURES + 1):
+            submit(world, work)
+        assert set(statuses(work)) == {BatchStatus.TURNED_AWAY}
+        models.batches.turns_away_with = 0
+        clock.wait(LONGEST_REST)
+        work.poll()
+        work.poll()
+
+    assert len(rows(world, "analyst_opinions")) == 6
+
+
 def test_the_first_rest_is_short(home: Path, models: FakeModels) -> None:
     world = world_of(home, models)
     models.batches.turns_away_with = 429
@@ -200,11 +234,13 @@ def test_a_file_that_was_not_taken_asks_nobody(
     assert spent(world) == pytest.approx(0)
 
 
+@pytest.mark.parametrize("code", ["token_limit_exceeded", "billing_hard_limit_reached"])
 def test_a_batch_that_openai_has_no_room_for_is_sent_again(
-    home: Path, models: FakeModels
+    home: Path, models: FakeModels, code: str
 ) -> None:
     world = world_of(home, models, BY_LUNA)
     models.batches.is_full = True
+    models.batches.is_full_for = code
     clock = Clock()
     with batch_work(world, models.url("anthropic"), now=clock) as work:
         submit(world, work)

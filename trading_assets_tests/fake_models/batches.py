@@ -56,12 +56,14 @@ class FakeBatches:
         self.drops_after_create = False
         self.hangs_up = False
         self.turns_away_with = 0
+        self.says_of_it: tuple[str, str] = ("api_error", "no")
         self.takes_and_answers_with = 0
         self.files_with: Response | None = None
         self.cancels_with = 0
         self.is_too_late_to_cancel = False
         self.is_archived = False
         self.is_full = False
+        self.is_full_for = "token_limit_exceeded"
         self.cuts_results_of: str | None = None
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.after_create: Callable[[], None] = lambda: None
@@ -124,7 +126,7 @@ class FakeBatches:
 
     def _create(self, protocol: str, body: bytes) -> Response:
         if self.turns_away_with:
-            return _error(self.turns_away_with)
+            return _error(self.turns_away_with, *self.says_of_it)
         told = json.loads(body)
         if protocol == "anthropic":
             items = {it["custom_id"]: it["params"] for it in told["requests"]}
@@ -195,7 +197,7 @@ class FakeBatches:
         )
         total = len(batch.items)
         if self.is_full:
-            fault = {"code": "token_limit_exceeded", "message": "the queue is full"}
+            fault = {"code": self.is_full_for, "message": "the queue is full"}
             return {
                 "id": batch.id,
                 "created_at": int(batch.created_at.timestamp()),
@@ -279,8 +281,9 @@ class FakeBatches:
         return line | {"response": None, "error": {"code": code, "message": code}}
 
 
-def _error(status: int) -> Response:
-    return _json({"type": "error", "error": {"type": "api_error", "message": "no"}}, status)
+def _error(status: int, kind: str = "api_error", message: str = "no") -> Response:
+    error = {"type": kind, "message": message}
+    return _json({"type": "error", "error": error}, status)
 
 
 def _json(told: dict[str, Any], status: int = 200) -> Response:

@@ -36,6 +36,7 @@ from trading_assets.adapters.models.servers import (
     require_access,
     without_keys,
 )
+from trading_assets.adapters.models.verdicts import is_spend_limit
 from trading_assets.errors import BatchGone, InvalidInput, ModelUnavailable
 from trading_assets.models.question import Provider, Question
 
@@ -45,6 +46,9 @@ NEWEST = 100
 MOST_QUESTIONS = {Provider.ANTHROPIC: 100_000, Provider.OPENAI: 50_000}
 MOST_BYTES = 150_000_000
 """Of one batch: below what either takes, and no more than a machine holds thrice."""
+
+SHUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN)
+"""Whoever asks is not let in, whatever the questions are."""
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 ASK_SECONDS = 20.0
@@ -294,14 +298,21 @@ def _arrival_of(reply: Reply) -> Arrival:
     """Where a batch is that was answered with something else than a batch.
 
     A 503 is the provider's own if it says so in its own words; one of a proxy between us
-    tells nothing of what is behind it.
+    tells nothing of what is behind it. An account or a key that is let in no more says
+    nothing of the questions: they wait until a person has seen to it.
     """
-    is_theirs = bool(mapping((parsed(reply.body) or {}).get("error")))
-    if reply.status in (HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
+    error = mapping((parsed(reply.body) or {}).get("error"))
+    is_theirs = bool(error)
+    if reply.status in (*SHUT, HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
         return Arrival.TURNED_AWAY
     if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and is_theirs:
         return Arrival.TURNED_AWAY
-    return Arrival.REFUSED if is_refusal(reply.status) else Arrival.UNKNOWN
+    if not is_refusal(reply.status):
+        return Arrival.UNKNOWN
+    message = words(error.get("message")) or excerpt(reply.body)
+    codes = (words(error.get("code")), words(error.get("type")))
+    is_broke = any(is_spend_limit(reply.status, code, message) for code in codes)
+    return Arrival.TURNED_AWAY if is_broke else Arrival.REFUSED
 
 
 def require_batches(provider: Provider) -> None:
