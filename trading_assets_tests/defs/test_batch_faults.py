@@ -24,6 +24,7 @@ from trading_assets.adapters.analysts.batching import (
 )
 from trading_assets.adapters.analysts.chart_reader import ChartReader
 from trading_assets.adapters.analysts.port import Briefings
+from trading_assets.adapters.models.access import BASE_URLS
 from trading_assets.commands import batches as prompt
 from trading_assets.core.briefing import Briefing
 from trading_assets.defs.batches import TICK, BatchWork, Requests, _tick
@@ -123,7 +124,6 @@ def test_a_batch_that_was_refused_for_good_counts_as_failed(
         (HAIKU, 529),
         (LUNA, 429),
         pytest.param(HAIKU, 429, marks=pytest.mark.long),
-        pytest.param(HAIKU, 503, marks=pytest.mark.long),
     ],
 )
 def test_what_a_full_provider_turns_away_is_sent_again_later_and_longer_apart(
@@ -196,15 +196,30 @@ def test_the_first_rest_is_short(home: Path, models: FakeModels) -> None:
         assert "6 questions in reader-" in work.poll().says
 
 
-def test_a_proxy_that_is_down_does_not_say_that_nothing_arrived(
+def test_a_provider_that_is_down_says_at_its_own_address_that_it_took_nothing(
     home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models)
+    models.batches.turns_away_with = 503
+    own = models.url("anthropic")
+    with patch.dict(BASE_URLS, {Provider.ANTHROPIC: own}), batch_work(world, own) as work:
+        submit(world, work)
+
+        assert statuses(work) == [BatchStatus.TURNED_AWAY]
+
+
+@pytest.mark.parametrize(
+    "says", [b"<html>upstream reset</html>", b'{"error": {"message": "disconnected"}}']
+)
+def test_a_proxy_that_is_down_does_not_say_that_nothing_arrived(
+    home: Path, models: FakeModels, says: bytes
 ) -> None:
     world = world_of(home, models)
     with (
         batch_work(world, models.url("anthropic")) as work,
         patch(
             "trading_assets_tests.fake_models.batches._error",
-            lambda status: Response(status, b"<html>upstream reset</html>", {}),
+            lambda status: Response(status, says, {}),
         ),
     ):
         models.batches.takes_and_answers_with = 503

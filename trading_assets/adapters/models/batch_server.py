@@ -186,7 +186,9 @@ class BatchServer:
         told = parsed(came.body) or {}
         if came.status == HTTPStatus.OK and words(told.get("id")):
             return Handed(Arrival.TAKEN, self._batch_of(told))
-        return Handed(_arrival_of(came), reason=self._words(came))
+        is_direct = self._base_url == BASE_URLS[self.provider]
+        arrival = _arrival_of(came, is_direct=is_direct)
+        return Handed(arrival, reason=self._words(came))
 
     def newest(self, key_id: str) -> Sequence[RemoteBatch]:
         """The last batches, ours or not.
@@ -294,15 +296,16 @@ class BatchServer:
         return OpenAiBatchCaller(self._base_url, seconds, is_chat=False)
 
 
-def _arrival_of(reply: Reply) -> Arrival:
+def _arrival_of(reply: Reply, *, is_direct: bool) -> Arrival:
     """Where a batch is that was answered with something else than a batch.
 
-    A 503 is the provider's own if it says so in its own words; one of a proxy between us
-    tells nothing of what is behind it. An account or a key that is let in no more says
-    nothing of the questions: they wait until a person has seen to it.
+    A 503 is the provider's own if it says so in its own words at its own address; one of
+    a proxy between us, which may use the same words, tells nothing of what is behind it.
+    An account or a key that is let in no more says nothing of the questions: they wait
+    until a person has seen to it.
     """
     error = mapping((parsed(reply.body) or {}).get("error"))
-    is_theirs = bool(error)
+    is_theirs = is_direct and bool(error)
     if reply.status in (*SHUT, HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
         return Arrival.TURNED_AWAY
     if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and is_theirs:
