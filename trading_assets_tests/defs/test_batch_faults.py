@@ -714,6 +714,23 @@ def test_a_strategy_that_was_renamed_holds_up_no_other_at_the_prompt(
     assert "its provider says ended" in stopped.output
 
 
+def test_a_batch_is_listed_with_what_it_may_cost_and_then_with_what_it_has(
+    home: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(home, models)
+    monkeypatch.setattr(prompt, "_settings", lambda: world.settings)
+    with batch_work(world, models.url("anthropic")) as work:
+        submit(world, work)
+        before = CliRunner().invoke(prompt.batches, ["list"]).output
+        (batch,) = work.desk.batches.batches("reader")
+        work.poll()
+        after = CliRunner().invoke(prompt.batches, ["list"]).output
+
+    assert f"6 out; at most ${batch.estimated_usd:,.4f}" in before
+    assert f"6 answered; cost ${spent(world):,.4f}" in after
+    assert 0 < spent(world) < batch.estimated_usd
+
+
 # Two who ask the same
 
 
