@@ -76,16 +76,22 @@ def submit(
 def list_batches(*, strategy: str | None) -> None:
     """Every batch there is, with what has become of its questions."""
     from trading_assets.adapters.analysts.batching import sums  # noqa: PLC0415 - as above
-    from trading_assets.models.batch import BatchStatus  # noqa: PLC0415
+    from trading_assets.models.batch import ALL_ON_RECORD, BatchStatus  # noqa: PLC0415
 
     with _desk(_settings()) as desk:
         counts, found = desk.batches.counts(), desk.batches.batches(strategy)
+        charged = desk.batches.charged_usd()
     for it in found:
         is_stopping = it.is_cancelled and it.status is not BatchStatus.CANCELLED
         status = it.status.value + (", to be cancelled" if is_stopping else "")
         click.echo(f"{it.batch_id}  {status}  {it.submitted_at:%Y-%m-%d %H:%M} UTC")
         questions = sums(counts.get(it.batch_id, Counter()))
-        click.echo(f"  {it.model}: {questions}; at most ${it.estimated_usd:,.4f}")
+        cost = (
+            f"cost ${charged.get(it.batch_id, 0.0):,.4f}"
+            if it.status in ALL_ON_RECORD
+            else f"at most ${it.estimated_usd:,.4f}"
+        )
+        click.echo(f"  {it.model}: {questions}; {cost}")
         for told in filter(None, (it.remote_id, it.why)):
             click.echo(f"  {told}")
     if not found:

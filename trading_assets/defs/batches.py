@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import groupby, islice, product
 from uuid import uuid4
 
@@ -11,7 +12,10 @@ import dagster as dg
 
 from trading_assets.adapters.analysts.batching import (
     Batching,
+    Looking,
     Now,
+    Pause,
+    Pauses,
     Polled,
     Submission,
     right_now,
@@ -37,6 +41,9 @@ TICK = timedelta(seconds=30)
 
 Dagster gives up a tick after a minute.
 """
+
+LEAST_SHARE = timedelta(seconds=5)
+"""Of a tick, for a run whose turn it is: its bars are read, and some charts are drawn."""
 
 MOST_RUNS = 20
 """Of one tick."""
@@ -94,19 +101,26 @@ def summary(submission: Submission) -> str:
         f"{submission.left} are left for the next look": submission.left,
     }
     says = [text for text, is_so in told.items() if is_so]
-    if (again := submission.rests_until) is not None:
-        says.append(f"the provider took no batch; again after {again:%H:%M} UTC")
+    if submission.pause is not None:
+        says.append(submission.pause.says)
     return ", ".join(says)
 
 
 @dataclass(frozen=True)
 class BatchWork:
-    """A strategy's batches, on the stores of a location."""
+    """A strategy's batches, on the stores of a location.
+
+    Attributes:
+        pauses: What is not to be looked at for a while. It is kept from tick to tick, so
+            that each goes on behind what the one before has drawn; at the prompt all is
+            looked at.
+    """
 
     lane: Lane
     warehouse: Warehouse
     desk: ModelDesk
     now: Now = right_now
+    pauses: Pauses = field(default_factory=dict[tuple[str, Place], Pause])
 
     @property
     def reader(self) -> ChartReader:
@@ -144,20 +158,41 @@ class BatchWork:
             batch_id: Only this one; None for all that are out.
             until: When to leave the rest for another time.
         """
-        told, work = Round(), self._batching()
+        told, looking = Round(), Looking(self.desk, now=self.now)
         for batch in self._looked_at(batch_id):
             try:
-                told.polled.append(work.poll(batch))
-            except ModelUnavailable as error:
+                told.polled.append(looking.poll(batch))
+            except (InvalidInput, ModelUnavailable) as error:
                 told.faults.append(f"{batch.batch_id}: {error}")
-        for batch in self._stopped():
-            self._conclude(work, batch, until, told)
-        for unfinished in self.desk.batches.unfinished(self.lane.name):
+        try:
+            self._go_on(self._batching(), until, told)
+        except InvalidInput as error:  # no key, most likely
+            told.faults.append(str(error))
+        return told
+
+    def _go_on(self, work: Batching, until: datetime | None, told: Round) -> None:
+        """Conclude what was cancelled, and ask what is due next; each has its time."""
+        unfinished = self.desk.batches.unfinished(self.lane.name)
+        todo = [partial(self._conclude, work, it) for it in self._stopped()]
+        todo += [partial(self._ask_on, work, it) for it in unfinished]
+        for done, go_on in enumerate(self._by_turns(todo)):
             try:
-                self._ask_on(work, unfinished, until, told)
+                go_on(self._share(until, len(todo) - done), told)
             except (BudgetSpent, ModelUnavailable) as error:
                 told.faults.append(str(error))
-        return told
+
+    def _by_turns[T](self, todo: Sequence[T]) -> Sequence[T]:
+        """All of *todo*; who is first, and has time for certain, changes every minute."""
+        minute = int(self.now().timestamp()) // POLL_SECONDS
+        first = minute % len(todo) if todo else 0
+        return [*todo[first:], *todo[:first]]
+
+    def _share(self, until: datetime | None, count: int) -> datetime | None:
+        """When the next of *count* has to leave the rest for another time."""
+        if until is None:
+            return None
+        now = self.now()
+        return min(until, now + max((until - now) / count, LEAST_SHARE))
 
     def finished(self) -> dict[str, list[Place]]:
         """Sessions and symbols that have their opinion, by the run that asked."""
@@ -188,9 +223,22 @@ class BatchWork:
                 "and nothing is asked on: put its file back as it was, or trading-assets "
                 f"batches submit --strategy {self.lane.name} asks anew"
             )
-        elif places:
-            briefings = self._briefings(Requested.by_place(places))
-            told.add(run_id, work.submit(briefings, run_id, wanted=places, until=until))
+        elif awake := self._awake(run_id, places, told):
+            briefings = self._briefings(Requested.by_place(awake))
+            told.add(run_id, work.submit(briefings, run_id, wanted=awake, until=until))
+
+    def _awake(self, whose: str, places: Sequence[Place], told: Round) -> list[Place]:
+        """Those of *places* that something may come of now.
+
+        Args:
+            whose: The run that goes on, or the batch that was cancelled.
+            places: Of it.
+            told: Is told why not of the others.
+        """
+        now, found = self.now(), {own: self.pauses.get((whose, own)) for own in places}
+        paused = {own: it for own, it in found.items() if it is not None and now < it.until}
+        told.faults += sorted({it.says for it in paused.values() if it.why})
+        return [own for own in places if own not in paused]
 
     def _stopped(self) -> Sequence[Batch]:
         """Batches that were cancelled, and all that came of them is filed."""
@@ -202,12 +250,14 @@ class BatchWork:
         self, work: Batching, batch: Batch, until: datetime | None, told: Round
     ) -> None:
         """Make of a cancelled batch what can be made of it without asking."""
-        if places := self._known(self.desk.batches.stopped(batch.batch_id)):
-            briefings = self._briefings(Requested.by_place(places))
-            told.add(batch.run_id, work.conclude(briefings, batch.run_id, places, until))
-        if batch.run_id not in told.is_cut_off:
-            status = BatchStatus.CANCELLED.value
-            self.desk.batches.note(batch.batch_id, status=status)
+        own, places = batch.batch_id, self._known(self.desk.batches.stopped(batch.batch_id))
+        if awake := self._awake(own, places, told):
+            briefings = self._briefings(Requested.by_place(awake))
+            concluded = work.conclude(briefings, batch, awake, until)
+            told.add(batch.run_id, concluded)
+            if concluded.left:
+                return
+        self.desk.batches.note(own, status=BatchStatus.CANCELLED.value)
 
     def _range(self, first: date, last: date, symbols: Sequence[str]) -> Requested:
         sessions = self.lane.calendar.between(first, last)
@@ -218,7 +268,8 @@ class BatchWork:
             return briefings_of(self.lane, self.warehouse, requested)
 
     def _batching(self) -> Batching:
-        return Batching.of(self.reader, self.desk, self.lane.name, self.now)
+        name = self.lane.name
+        return Batching.of(self.reader, self.desk, name, self.now, self.pauses)
 
 
 def new_run_id() -> str:
@@ -258,6 +309,7 @@ def takes_batches(lane: Lane) -> bool:
 
 def batches_sensor(lane: Lane, view: dg.JobDefinition) -> dg.SensorDefinition:
     """Look after the batches of *lane*, and ask for the view of what has its opinion."""
+    pauses: Pauses = {}
 
     @dg.sensor(
         name=f"{lane.name}_{BATCHES}",
@@ -272,7 +324,7 @@ def batches_sensor(lane: Lane, view: dg.JobDefinition) -> dg.SensorDefinition:
         warehouse: dg.ResourceParam[Warehouse],
         analysts: dg.ResourceParam[ModelDesk],
     ) -> dg.SensorResult | dg.SkipReason:
-        work = BatchWork(lane, warehouse, analysts)
+        work = BatchWork(lane, warehouse, analysts, pauses=pauses)
         return _tick(work, context.cursor)
 
     return batches
@@ -287,10 +339,7 @@ def _tick(work: BatchWork, cursor: str | None) -> dg.SensorResult | dg.SkipReaso
     """
     if not work.desk.batches.batches(work.lane.name):
         return dg.SkipReason("nothing was ever asked in a batch")
-    try:
-        looked = work.poll(until=work.now() + TICK)
-    except InvalidInput as error:  # no key, most likely
-        return dg.SkipReason(str(error))
+    looked = work.poll(until=work.now() + TICK)
     asked = Requests.of(cursor)
     new = list(islice(asked.due(work, looked.is_cut_off), MOST_RUNS))
     return dg.SensorResult(

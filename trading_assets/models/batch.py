@@ -33,6 +33,10 @@ OPEN = (BatchStatus.SUBMITTING, BatchStatus.SUBMITTED, BatchStatus.LOST)
 """Something may still come of these; nothing in them is asked a second time."""
 
 
+ALL_ON_RECORD = (BatchStatus.FILED, BatchStatus.CANCELLED)
+"""It is known what these have cost."""
+
+
 class ItemStatus(StrEnum):
     """What became of one question of a batch.
 

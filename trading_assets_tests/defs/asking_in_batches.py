@@ -26,13 +26,18 @@ from trading_assets_tests.defs.world import World
 
 @contextmanager
 def batch_work(
-    world: World, url: str, *, strategy: str = "reader", now: Now = right_now
+    world: World,
+    url: str,
+    *,
+    strategy: str = "reader",
+    now: Now = right_now,
+    openai_key: str = "another-secret",
 ) -> Iterator[BatchWork]:
     """The batches of a world's strategy; either provider is at *url*."""
     told = {
         "ANTHROPIC_API_KEY": "a-secret",
         "ANTHROPIC_BASE_URL": url,
-        "OPENAI_API_KEY": "another-secret",
+        "OPENAI_API_KEY": openai_key,
         "OPENAI_BASE_URL": f"{url}/v1",
         "COMPATIBLE_BASE_URL": f"{url}/v1",
     }

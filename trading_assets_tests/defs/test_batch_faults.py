@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from trading_assets.adapters.analysts import batching
 from trading_assets.adapters.analysts.batching import (
+    BUDGET_REST,
     FIRST_REST,
     LONGEST_REST,
     MISSED_FOR,
@@ -21,8 +22,12 @@ from trading_assets.adapters.analysts.batching import (
     cancel,
     forget,
 )
+from trading_assets.adapters.analysts.chart_reader import ChartReader
+from trading_assets.adapters.analysts.port import Briefings
+from trading_assets.adapters.models.access import BASE_URLS
 from trading_assets.commands import batches as prompt
-from trading_assets.defs.batches import BatchWork, Requests, _tick
+from trading_assets.core.briefing import Briefing
+from trading_assets.defs.batches import TICK, BatchWork, Requests, _tick
 from trading_assets.errors import ModelUnavailable
 from trading_assets.models.batch import BatchStatus, ItemStatus
 from trading_assets.models.question import Provider
@@ -120,7 +125,6 @@ def test_a_batch_that_was_refused_for_good_counts_as_failed(
         (HAIKU, 529),
         (LUNA, 429),
         pytest.param(HAIKU, 429, marks=pytest.mark.long),
-        pytest.param(HAIKU, 503, marks=pytest.mark.long),
     ],
 )
 def test_what_a_full_provider_turns_away_is_sent_again_later_and_longer_apart(
@@ -147,6 +151,40 @@ def test_what_a_full_provider_turns_away_is_sent_again_later_and_longer_apart(
     assert len(models.batches.asked) == len(rows(world, "analyst_opinions")) == 6
 
 
+@pytest.mark.parametrize(
+    ("model", "status", "kind", "message"),
+    [
+        pytest.param(
+            HAIKU,
+            400,
+            "invalid_request_error",
+            "Your credit balance is too low to access the Anthropic API.",
+            id="credit balance",
+        ),
+        pytest.param(LUNA, 400, "billing_hard_limit_reached", "No.", id="hard limit"),
+        pytest.param(HAIKU, 402, "billing_error", "No.", id="402"),
+        pytest.param(HAIKU, 403, "permission_error", "No.", id="403"),
+    ],
+)
+def test_an_account_that_may_spend_no_more_says_nothing_of_the_questions(
+    home: Path, models: FakeModels, model: str, status: int, kind: str, message: str
+) -> None:
+    world = world_of(home, models, READER.replace(HAIKU, model))
+    models.batches.turns_away_with = status
+    models.batches.says_of_it = (kind, message)
+    clock = Clock()
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        for _ in range(batching.MOST_FAILURES + 1):
+            submit(world, work)
+        assert set(statuses(work)) == {BatchStatus.TURNED_AWAY}
+        models.batches.turns_away_with = 0
+        clock.wait(LONGEST_REST)
+        work.poll()
+        work.poll()
+
+    assert len(rows(world, "analyst_opinions")) == 6
+
+
 def test_the_first_rest_is_short(home: Path, models: FakeModels) -> None:
     world = world_of(home, models)
     models.batches.turns_away_with = 429
@@ -159,15 +197,30 @@ def test_the_first_rest_is_short(home: Path, models: FakeModels) -> None:
         assert "6 questions in reader-" in work.poll().says
 
 
-def test_a_proxy_that_is_down_does_not_say_that_nothing_arrived(
+def test_a_provider_that_is_down_says_at_its_own_address_that_it_took_nothing(
     home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models)
+    models.batches.turns_away_with = 503
+    own = models.url("anthropic")
+    with patch.dict(BASE_URLS, {Provider.ANTHROPIC: own}), batch_work(world, own) as work:
+        submit(world, work)
+
+        assert statuses(work) == [BatchStatus.TURNED_AWAY]
+
+
+@pytest.mark.parametrize(
+    "says", [b"<html>upstream reset</html>", b'{"error": {"message": "disconnected"}}']
+)
+def test_a_proxy_that_is_down_does_not_say_that_nothing_arrived(
+    home: Path, models: FakeModels, says: bytes
 ) -> None:
     world = world_of(home, models)
     with (
         batch_work(world, models.url("anthropic")) as work,
         patch(
             "trading_assets_tests.fake_models.batches._error",
-            lambda status: Response(status, b"<html>upstream reset</html>", {}),
+            lambda status: Response(status, says, {}),
         ),
     ):
         models.batches.takes_and_answers_with = 503
@@ -197,11 +250,13 @@ def test_a_file_that_was_not_taken_asks_nobody(
     assert spent(world) == pytest.approx(0)
 
 
+@pytest.mark.parametrize("code", ["token_limit_exceeded", "billing_hard_limit_reached"])
 def test_a_batch_that_openai_has_no_room_for_is_sent_again(
-    home: Path, models: FakeModels
+    home: Path, models: FakeModels, code: str
 ) -> None:
     world = world_of(home, models, BY_LUNA)
     models.batches.is_full = True
+    models.batches.is_full_for = code
     clock = Clock()
     with batch_work(world, models.url("anthropic"), now=clock) as work:
         submit(world, work)
@@ -304,6 +359,37 @@ def test_a_batch_is_looked_for_where_it_was_sent_whoever_is_asked_now(
         assert work.desk.batches.counts()[batch_id] == {ItemStatus.ANSWERED: 6}
 
 
+def test_a_batch_of_a_provider_whose_key_is_gone_holds_up_no_other(
+    home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models, BY_LUNA)
+    with batch_work(world, models.url("anthropic")) as work:
+        submit(world, work)
+    moved, day = changed(world, READER), world.lane_sessions[2]
+    with batch_work(moved, models.url("anthropic"), openai_key="") as work:
+        work.submit(day, day, work.lane.symbols, "run-2")
+        told = _tick(work, None)
+        assert statuses(work) == [BatchStatus.SUBMITTED, BatchStatus.FILED]
+        assert "OPENAI_API_KEY" in work.poll().says
+
+    assert places_of(told) == [f"{day}|AAA"]
+
+
+def test_a_batch_is_filed_though_whoever_is_asked_now_takes_none(
+    home: Path, models: FakeModels
+) -> None:
+    world = world_of(home, models)
+    with batch_work(world, models.url("anthropic")) as work:
+        (batch_id,) = submit(world, work)
+    moved = changed(world, READER.replace(HAIKU, "compatible/some"))
+    with batch_work(moved, models.url("anthropic")) as work:
+        says = work.poll(batch_id).says
+
+        assert "6 answers filed" in says
+        assert "compatible/… models take no batches" in says
+        assert statuses(work) == [BatchStatus.FILED]
+
+
 def test_half_a_line_is_read_again_and_is_not_bought_again(
     home: Path, models: FakeModels
 ) -> None:
@@ -321,6 +407,22 @@ def test_half_a_line_is_read_again_and_is_not_bought_again(
 
     assert len(models.batches.asked) == len(rows(world, "analyst_opinions")) == 6
     assert not [it for it in rows(world, "analyst_attempts") if it.is_charge_estimated]
+
+
+@PROVIDERS
+def test_what_is_whole_is_filed_though_the_rest_was_cut_off(
+    home: Path, models: FakeModels, model: str
+) -> None:
+    world = world_of(home, models, READER.replace(HAIKU, model))
+    models.batches.fate = lambda _batch, item: Fate.ERRORED if item == 3 else Fate.SUCCEEDED
+    with batch_work(world, models.url("anthropic")) as work:
+        (batch_id,) = submit(world, work)
+        (models.batches.cuts_results_of,) = models.batches.kept
+        work.poll()
+        counts = work.desk.batches.counts()[batch_id]
+
+    assert counts == {ItemStatus.ANSWERED: 4, ItemStatus.FAILED: 1, ItemStatus.OUT: 1}
+    assert len(rows(world, "analyst_opinions")) == 4
 
 
 # What has its opinion
@@ -394,6 +496,81 @@ def test_a_run_that_was_cut_off_waits_for_the_next_tick(
 
 def test_what_an_older_version_remembers_of_its_runs_is_passed_over() -> None:
     assert Requests.of('["run-1", "run-2"]') == Requests({})
+
+
+# Time
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    """It goes on by itself when a chart is drawn, of which a tick has time for three."""
+    clock, draw = Clock(), ChartReader.briefing
+
+    def slowly(reader: ChartReader, briefings: Briefings, row: int) -> Briefing:
+        clock.wait(TICK / 3)
+        return draw(reader, briefings, row)
+
+    with patch.object(ChartReader, "briefing", slowly):
+        yield clock
+
+
+def test_a_panel_that_was_cancelled_holds_up_no_other_run(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models, PANEL)
+    models.batches.is_too_late_to_cancel = True
+    days = world.lane_sessions
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        (batch_id,) = work.submit(days[0], days[1], work.lane.symbols, "run-1").batches
+        cancel(work.desk, batch_id)
+        work.submit(days[2], days[2], work.lane.symbols, "run-2")
+        for _ in range(12):
+            _tick(work, None)
+
+        assert work.desk.batches.batch(batch_id).status is BatchStatus.CANCELLED
+        assert set(work.finished()) == {"run-2"}
+
+
+def test_a_run_that_is_out_of_budget_holds_up_no_other_and_draws_its_charts_once(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models, PANEL)
+    days = world.lane_sessions
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        work.submit(days[0], days[1], work.lane.symbols, "run-1")
+        work.submit(days[2], days[2], ["AAA"], "run-2")
+        for batch in work.desk.batches.batches("reader"):
+            work._batching().poll(batch)
+        spent = work.desk.calls.spent("reader", run_id="run-1")
+    limit = f"max_tokens: 1000, budget: {{run_usd: {spent}}}"
+    limited = changed(world, PANEL.replace("max_tokens: 1000", limit))
+    with batch_work(limited, models.url("anthropic"), now=clock) as work:
+        for _ in range(12):
+            _tick(work, None)
+        drawn = clock.ahead
+        says = work.poll(until=clock() + TICK).says
+
+        assert set(work.finished()) == {"run-2"}
+        assert "budget.run_usd is" in says
+        assert clock.ahead == drawn
+        clock.wait(BUDGET_REST)
+        drawn = clock.ahead
+        work.poll(until=clock() + TICK)
+        assert clock.ahead > drawn
+
+
+def test_what_waits_for_a_provider_is_not_drawn_again_before(
+    home: Path, models: FakeModels, clock: Clock
+) -> None:
+    world = world_of(home, models)
+    models.batches.turns_away_with = 429
+    with batch_work(world, models.url("anthropic"), now=clock) as work:
+        submit(world, work)
+        work.poll()
+        drawn = clock.ahead
+        assert "again after" in work.poll().says
+
+        assert clock.ahead == drawn
 
 
 # Cancelling
@@ -536,6 +713,23 @@ def test_a_strategy_that_was_renamed_holds_up_no_other_at_the_prompt(
     assert "1 answers filed" in told.output
     assert alone.exit_code != 0
     assert "its provider says ended" in stopped.output
+
+
+def test_a_batch_is_listed_with_what_it_may_cost_and_then_with_what_it_has(
+    home: Path, models: FakeModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(home, models)
+    monkeypatch.setattr(prompt, "_settings", lambda: world.settings)
+    with batch_work(world, models.url("anthropic")) as work:
+        submit(world, work)
+        before = CliRunner().invoke(prompt.batches, ["list"]).output
+        (batch,) = work.desk.batches.batches("reader")
+        work.poll()
+        after = CliRunner().invoke(prompt.batches, ["list"]).output
+
+    assert f"6 out; at most ${batch.estimated_usd:,.4f}" in before
+    assert f"6 answered; cost ${spent(world):,.4f}" in after
+    assert 0 < spent(world) < batch.estimated_usd
 
 
 # Two who ask the same

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from trading_assets.adapters.analysts.batching import (
     MISSED_FOR,
     SEARCH,
-    Batching,
+    Looking,
     cancel,
     forget,
 )
@@ -296,11 +296,8 @@ def test_whoever_dies_before_sending_has_sent_nothing_and_a_person_decides(
         (batch,) = work.desk.batches.batches("reader")
         assert submit(world, work) == []
         assert "not found yet" in work.poll().says
-        late = Batching(
-            work.reader,
+        late = Looking(
             work.desk,
-            Batching.of(work.reader, work.desk, "reader").server,
-            "reader",
             now=lambda: batch.submitted_at + SEARCH + timedelta(seconds=1),
         )
         assert late.poll(batch).status is BatchStatus.LOST

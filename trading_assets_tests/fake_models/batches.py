@@ -56,6 +56,7 @@ class FakeBatches:
         self.drops_after_create = False
         self.hangs_up = False
         self.turns_away_with = 0
+        self.says_of_it: tuple[str, str] = ("api_error", "no")
         self.takes_and_answers_with = 0
         self.files_with: Response | None = None
         self.cancels_with = 0
@@ -63,6 +64,7 @@ class FakeBatches:
         self.is_archived = False
         self.results_host = ""
         self.is_full = False
+        self.is_full_for = "token_limit_exceeded"
         self.cuts_results_of: str | None = None
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.after_create: Callable[[], None] = lambda: None
@@ -114,9 +116,7 @@ class FakeBatches:
 
     def _about(self, batch: Kept, what: str | None) -> Response:
         if what == "results":
-            lines = self._lines(batch, is_error=False)
-            is_cut = batch.id == self.cuts_results_of
-            return Response(200, lines[:-20] if is_cut else lines, {})
+            return self._results(batch, is_error=False)
         if what == "cancel" and self.cancels_with:
             return _error(self.cancels_with)
         if what == "cancel":
@@ -127,7 +127,7 @@ class FakeBatches:
 
     def _create(self, protocol: str, body: bytes) -> Response:
         if self.turns_away_with:
-            return _error(self.turns_away_with)
+            return _error(self.turns_away_with, *self.says_of_it)
         told = json.loads(body)
         if protocol == "anthropic":
             items = {it["custom_id"]: it["params"] for it in told["requests"]}
@@ -171,7 +171,7 @@ class FakeBatches:
     def _file(self, head: Head, body: bytes, own_id: str | None) -> Response:
         if head.method == "GET" and own_id is not None:
             name, _, kind = own_id.partition("-")
-            return Response(200, self._lines(self.kept[name], is_error=kind == "err"), {})
+            return self._results(self.kept[name], is_error=kind == "err")
         if self.files_with is not None:
             return self.files_with
         boundary = (
@@ -184,6 +184,11 @@ class FakeBatches:
         told = {"id": name, "object": "file", "bytes": len(content), "created_at": 1}
         return _json(told | {"filename": "b", "purpose": "batch", "status": "processed"})
 
+    def _results(self, batch: Kept, *, is_error: bool) -> Response:
+        lines = self._lines(batch, is_error=is_error)
+        is_cut = batch.id == self.cuts_results_of and not is_error
+        return Response(200, lines[:-20] if is_cut else lines, {})
+
     def _told(self, batch: Kept) -> dict[str, Any]:
         if batch.protocol == "anthropic":
             return self._told_anthropic(batch)
@@ -193,7 +198,7 @@ class FakeBatches:
         )
         total = len(batch.items)
         if self.is_full:
-            fault = {"code": "token_limit_exceeded", "message": "the queue is full"}
+            fault = {"code": self.is_full_for, "message": "the queue is full"}
             return {
                 "id": batch.id,
                 "created_at": int(batch.created_at.timestamp()),
@@ -277,8 +282,9 @@ class FakeBatches:
         return line | {"response": None, "error": {"code": code, "message": code}}
 
 
-def _error(status: int) -> Response:
-    return _json({"type": "error", "error": {"type": "api_error", "message": "no"}}, status)
+def _error(status: int, kind: str = "api_error", message: str = "no") -> Response:
+    error = {"type": kind, "message": message}
+    return _json({"type": "error", "error": error}, status)
 
 
 def _json(told: dict[str, Any], status: int = 200) -> Response:

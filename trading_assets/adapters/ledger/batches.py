@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from trading_assets.adapters.ledger.calls import begin_batch, end_batched
 from trading_assets.adapters.ledger.engine import LedgerPart, writing
 from trading_assets.adapters.ledger.schema import (
+    ANALYST_ATTEMPTS,
     ANALYST_BATCH_ITEMS,
     ANALYST_BATCHES,
     ANALYST_CALLS,
@@ -179,6 +180,23 @@ class BatchBook(LedgerPart):
             for batch_id, status, number in connection.execute(query):
                 found.setdefault(batch_id, Counter())[ItemStatus(status)] = number
         return found
+
+    def charged_usd(self) -> dict[str, float]:
+        """What the questions of each batch cost; by estimate while nobody knows."""
+        own = (
+            sa.select(ITEMS.batch_id, ITEMS.call_id)
+            .where(ITEMS.status != ItemStatus.WAITING.value)
+            .distinct()
+            .subquery()
+        )
+        attempts = ANALYST_ATTEMPTS.c
+        query = (
+            sa.select(own.c.batch_id, sa.func.sum(attempts.charged_usd).label("usd"))
+            .join(ANALYST_ATTEMPTS, attempts.call_id == own.c.call_id)
+            .group_by(own.c.batch_id)
+        )
+        with self._engine.connect() as connection:
+            return {row.batch_id: row.usd for row in connection.execute(query)}
 
     def failures(self, question_keys: Sequence[str]) -> Counter[str]:
         """How often each question has failed since somebody last gave it up."""

@@ -15,6 +15,7 @@ from trading_assets.adapters.models.replies import (
     parsed,
     words,
 )
+from trading_assets.adapters.models.verdicts import is_spend_limit
 from trading_assets.errors import ModelUnavailable
 from trading_assets.models.batch import ItemStatus
 from trading_assets.models.question import Outcome
@@ -35,7 +36,8 @@ class RemoteBatch:
         questions: How many; None if it does not say.
         results_at: Where the lines are, in the words of the one who fetches them.
         is_invalid: Whether it was not taken at all, and why.
-        is_full: Whether that was for want of room, so that it may be sent again.
+        is_full: Whether that was for want of room, or of money, so that it may be sent
+            again.
         is_archived: Whether it has ended, and what came of it is kept no more.
     """
 
@@ -102,7 +104,6 @@ def openai_batch(told: Mapping[str, Any]) -> RemoteBatch:
     status = words(told.get("status"))
     faults = objects(mapping(told.get("errors")).get("data"))
     said = "; ".join(words(it.get("message")) for it in faults)
-    codes = {words(it.get("code")) for it in faults}
     return RemoteBatch(
         remote_id=words(told.get("id")),
         tag=words(mapping(told.get("metadata")).get(TAG)),
@@ -112,8 +113,14 @@ def openai_batch(told: Mapping[str, Any]) -> RemoteBatch:
         created_at=_instant(told.get("created_at")),
         results_at=tuple(it for it in files if it) if status in ENDED else (),
         is_invalid=(said or "the provider did not take it") if status == "failed" else "",
-        is_full=status == "failed" and bool(codes.intersection(FULL_CODES)),
+        is_full=status == "failed" and any(map(_may_pass, faults)),
     )
+
+
+def _may_pass(fault: Mapping[str, Any]) -> bool:
+    """Whether the same batch may be taken another time."""
+    code, message = words(fault.get("code")), words(fault.get("message"))
+    return code in FULL_CODES or is_spend_limit(HTTPStatus.BAD_REQUEST, code, message)
 
 
 def _instant(told: object) -> datetime:

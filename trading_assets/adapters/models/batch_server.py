@@ -36,6 +36,7 @@ from trading_assets.adapters.models.servers import (
     require_access,
     without_keys,
 )
+from trading_assets.adapters.models.verdicts import is_spend_limit
 from trading_assets.errors import BatchGone, InvalidInput, ModelUnavailable
 from trading_assets.models.question import Provider, Question
 
@@ -45,6 +46,9 @@ NEWEST = 100
 MOST_QUESTIONS = {Provider.ANTHROPIC: 100_000, Provider.OPENAI: 50_000}
 MOST_BYTES = 150_000_000
 """Of one batch: below what either takes, and no more than a machine holds thrice."""
+
+SHUT = (HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN)
+"""Whoever asks is not let in, whatever the questions are."""
 
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 ASK_SECONDS = 20.0
@@ -182,7 +186,9 @@ class BatchServer:
         told = parsed(came.body) or {}
         if came.status == HTTPStatus.OK and words(told.get("id")):
             return Handed(Arrival.TAKEN, self._batch_of(told))
-        return Handed(_arrival_of(came), reason=self._words(came))
+        is_direct = self._base_url == BASE_URLS[self.provider]
+        arrival = _arrival_of(came, is_direct=is_direct)
+        return Handed(arrival, reason=self._words(came))
 
     def newest(self, key_id: str) -> Sequence[RemoteBatch]:
         """The last batches, ours or not.
@@ -218,19 +224,27 @@ class BatchServer:
     def results(self, key_id: str, batch: RemoteBatch) -> Iterator[Line]:
         """What became of each question of a batch that has ended, in any order.
 
+        All places are read, whatever is wrong with one of them.
+
         Raises:
-            BatchGone: If that is kept no more.
-            ModelUnavailable: If nobody says, or not to its end.
+            BatchGone: After all else, if some of it is kept no more.
+            ModelUnavailable: After all else, if nobody says, or not to its end.
         """
         if batch.is_archived:
             raise BatchGone(f"{self.provider} keeps the results no more")
         key, read = self._key(key_id), LANGUAGES[self.provider].read
+        faults: list[BatchGone | ModelUnavailable] = []
         for place in batch.results_at:
             came = self._ask(
                 lambda caller, place=place: caller.results(key.secret, place), SEND_SECONDS
             )
-            body = self._require_there(came)
-            yield from batch_lines.lines_of(body, read, self._line_of)
+            try:
+                body = self._require_there(came)
+                yield from batch_lines.lines_of(body, read, self._line_of)
+            except (BatchGone, ModelUnavailable) as error:
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
     def _batch(self, body: bytes) -> RemoteBatch:
         told: Mapping[str, Any] = parsed(body) or {}
@@ -282,18 +296,26 @@ class BatchServer:
         return OpenAiBatchCaller(self._base_url, seconds, is_chat=False)
 
 
-def _arrival_of(reply: Reply) -> Arrival:
+def _arrival_of(reply: Reply, *, is_direct: bool) -> Arrival:
     """Where a batch is that was answered with something else than a batch.
 
-    A 503 is the provider's own if it says so in its own words; one of a proxy between us
-    tells nothing of what is behind it.
+    A 503 is the provider's own if it says so in its own words at its own address; one of
+    a proxy between us, which may use the same words, tells nothing of what is behind it.
+    An account or a key that is let in no more says nothing of the questions: they wait
+    until a person has seen to it.
     """
-    is_theirs = bool(mapping((parsed(reply.body) or {}).get("error")))
-    if reply.status in (HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
+    error = mapping((parsed(reply.body) or {}).get("error"))
+    is_theirs = is_direct and bool(error)
+    if reply.status in (*SHUT, HTTPStatus.TOO_MANY_REQUESTS, OVERLOADED):
         return Arrival.TURNED_AWAY
     if reply.status == HTTPStatus.SERVICE_UNAVAILABLE and is_theirs:
         return Arrival.TURNED_AWAY
-    return Arrival.REFUSED if is_refusal(reply.status) else Arrival.UNKNOWN
+    if not is_refusal(reply.status):
+        return Arrival.UNKNOWN
+    message = words(error.get("message")) or excerpt(reply.body)
+    codes = (words(error.get("code")), words(error.get("type")))
+    is_broke = any(is_spend_limit(reply.status, code, message) for code in codes)
+    return Arrival.TURNED_AWAY if is_broke else Arrival.REFUSED
 
 
 def require_batches(provider: Provider) -> None:

@@ -172,8 +172,7 @@ def _is_filtered(status: int, code: str, message: str) -> bool:
 
 def _class_of(status: int, code: str, message: str) -> tuple[Outcome, Then]:
     is_client_error = status < HTTPStatus.INTERNAL_SERVER_ERROR
-    is_named = code in SPEND_CODES or any(it in message for it in SPEND_WORDS)
-    if status == HTTPStatus.PAYMENT_REQUIRED or (is_client_error and is_named):
+    if is_spend_limit(status, code, message):
         return Outcome.SPEND_LIMITED, Then.NEXT_MODEL
     if status == HTTPStatus.FORBIDDEN:
         is_expired = any(it in f"{code} {message}" for it in EXPIRED_WORDS)
@@ -181,6 +180,14 @@ def _class_of(status: int, code: str, message: str) -> tuple[Outcome, Then]:
     otherwise = Outcome.REJECTED if is_client_error else Outcome.OVERLOADED
     then = Then.NEXT_MODEL if is_client_error else Then.AGAIN
     return CLASSES.get(status, (otherwise, then))
+
+
+def is_spend_limit(status: int, code: str, message: str) -> bool:
+    """Whether whoever answered so does nothing more for an account until it is paid."""
+    told = message.lower()
+    is_named = code in SPEND_CODES or any(it in told for it in SPEND_WORDS)
+    is_client_error = status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return status == HTTPStatus.PAYMENT_REQUIRED or (is_client_error and is_named)
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
