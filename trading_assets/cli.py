@@ -130,12 +130,14 @@ def backfill(
 def trade(*, strategy: str, charts: bool) -> None:
     """Make a strategy's evening now, as its schedule does: orders may go to its broker.
 
-    They do if its file says broker ibkr and IBKR_READONLY is no. Doing it twice sends
-    nothing twice.
+    They do if its file says broker ibkr and IBKR_READONLY is no. Halts bind it, and what
+    waits for approval waits. Doing it twice sends nothing twice.
     """
+    from trading_assets.defs.jobs import TRADE  # noqa: PLC0415 - as above
+
     settings, definitions, market = _location()
     own, *others = _lane(market, strategy).books
-    work = _work(settings, market, own)
+    work = _work(settings, market, own, launched_by=TRADE)
     begin, end = work.tonight()
     parts = work.parts(begin, end, (), with_charts=charts)
     parts = chain(parts, work.account_parts(), _told(settings, work))
@@ -380,7 +382,7 @@ def _run(
     """
     from dagster import DagsterInstance  # noqa: PLC0415 - as above
 
-    from trading_assets.console import progress_bar, show_estimate  # noqa: PLC0415
+    from trading_assets.console import progress_bar, show_estimate, show_opinions  # noqa: PLC0415
     from trading_assets.defs.instance import bury_dead_runs  # noqa: PLC0415
 
     click.secho(f"{work.book.title}: {begin} to {end}", bold=True)
@@ -394,6 +396,8 @@ def _run(
             _run_part(
                 work, definitions, instance, part, show(part.title, part.materializations)
             )
+    if work.lane.analyst.asks_models:
+        show_opinions(work.opinions(begin, end))
 
 
 def _run_part(
@@ -416,10 +420,15 @@ def _lane(market: Any, strategy: str) -> "Lane":  # noqa: ANN401 - as above
     return lane
 
 
-def _work(settings: "Settings", market: Any, book: "Book") -> "Backfill":  # noqa: ANN401 - as above
+def _work(
+    settings: "Settings",
+    market: Any,  # noqa: ANN401 - as above
+    book: "Book",
+    **told: str,
+) -> "Backfill":
     from trading_assets.defs.backfill import Backfill  # noqa: PLC0415 - as above
 
-    return Backfill.of(settings, market, book)
+    return Backfill.of(settings, market, book, **told)
 
 
 if __name__ == "__main__":

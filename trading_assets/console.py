@@ -33,6 +33,7 @@ from trading_assets.defs.lanes import Book, Lane, Market
 from trading_assets.defs.performance import equity_path, tear_sheet_path
 from trading_assets.defs.resources import Settings, WarehouseResource, brokers_resource
 from trading_assets.models.halt import Halt
+from trading_assets.models.signal import Action
 from trading_assets.models.tables import CHARTS
 from trading_assets.strategies.loading import LoadedStrategy
 from trading_assets.strategies.spec import Analyst, ModelAnalyst, StrategySpec
@@ -40,6 +41,8 @@ from trading_assets.strategies.spec import Analyst, ModelAnalyst, StrategySpec
 SHOWN_SIGNALS = 5
 SIGNAL_WIDTHS = (6, 8, 6)
 """Characters for symbol, action and confidence; the reason gets the rest."""
+
+LONGEST_WHY = 160
 
 out = Console(highlight=False)
 
@@ -73,7 +76,9 @@ def show_frame(rows: pd.DataFrame) -> None:
     table = Table(box=None, pad_edge=False)
     for name in rows.columns:
         is_number = pd.api.types.is_numeric_dtype(rows[name])
-        table.add_column(str(name), justify="right" if is_number else "left")
+        # Wrapped, and never cut: what is read here is copied from here.
+        justify = "right" if is_number else "left"
+        table.add_column(str(name), justify=justify, overflow="fold")
     for row in rows.itertuples(index=False):
         table.add_row(*map(_cell, row))
     out.print(table)
@@ -84,7 +89,7 @@ def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
     """Print what each strategy trades and how."""
     table = Table(box=None, pad_edge=False)
     for name in ("strategy", "start", "analyst", "sizing", "symbols", "schedule", "file"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for strategy in strategies:
         spec = strategy.spec
         table.add_row(
@@ -173,6 +178,22 @@ def show_estimate(estimate: Estimate, spec: StrategySpec) -> None:
         f"${estimate.most_usd:,.2f}\nbudget       {budget}",
         soft_wrap=True,
     )
+
+
+def show_opinions(signals: pd.DataFrame) -> None:
+    """Print what models have come to, and why they have not where that is most often."""
+    counts = signals["action"].value_counts()
+    named = [f"{counts[action]:,} {action}" for action in Action if action in counts]
+    silent = signals.loc[signals["is_abstention"], "reasoning"]
+    told = ", ".join([*named, f"{len(silent) or 'none'} abstained"])
+    usd = float(signals["cost_usd"].sum())
+    out.print(
+        f"opinions     {len(signals):,}: {told}; ${usd:,.4f} when they were asked for",
+        soft_wrap=True,
+    )
+    if 2 * len(silent) > len(signals):
+        why = shorten(silent.value_counts().index[0], LONGEST_WHY, placeholder=" …")
+        out.print(f"             most often: {escape(why)}", soft_wrap=True)
 
 
 def show_demo(settings: Settings, market: Market) -> None:

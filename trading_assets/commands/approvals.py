@@ -44,6 +44,8 @@ def list_approvals(*, strategy: str | None) -> None:
     at = datetime.now(UTC)
     with _approval_book() as book:
         recent = _only(book.recent(at - LATELY), strategy)
+    if strategy and not recent:
+        _must_be_known(strategy)
     waiting = [it for it in recent if it.waits(at)]
     over = [it for it in recent if not it.waits(at)]
     if waiting:
@@ -244,6 +246,14 @@ def _called(book: "ApprovalBook", order_id: str) -> "Approval":
 
 def _only(found: "Sequence[Approval]", strategy: str | None) -> "list[Approval]":
     return [it for it in found if strategy in {None, it.proposal.strategy}]
+
+
+def _must_be_known(strategy: str) -> None:
+    from trading_assets.strategies.loading import load_strategies  # noqa: PLC0415 - as above
+
+    known = [own.spec.name for own in load_strategies(_settings().strategies)]
+    if strategy not in known:
+        raise InvalidInput(f"--strategy must be one of {', '.join(known)}, was {strategy}")
 
 
 # What is shown

@@ -517,9 +517,9 @@ def _reasoning(
     parts = [f"Samples: {tally}."] if tally else []
     if len(chosen) > 1 and reply.action is not Action.HOLD:
         parts.append("Levels are medians; the words are those of the first of them.")
-    parts.append(reply.reasoning)
+    parts.append(_sentence(reply.reasoning))
     if reply.invalidation:
-        parts.append(f"Wrong if: {reply.invalidation}")
+        parts.append(f"Wrong if: {_sentence(reply.invalidation)}")
     missing = [
         f"{id_} ({step.reason})"
         for id_, step in course.ended.items()
@@ -530,6 +530,11 @@ def _reasoning(
     if briefing.is_blind:
         parts.append("(Seen blind: prices in these words are of 100 at the close.)")
     return " ".join(parts)
+
+
+def _sentence(said: str) -> str:
+    """*said* with a stop at its end."""
+    return said if said.endswith((".", "!", "?", "…")) else f"{said}."
 
 
 def _number(level: float) -> str:

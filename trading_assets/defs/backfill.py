@@ -55,7 +55,7 @@ from trading_assets.defs.sensors import first_tracked
 from trading_assets.defs.signals import REFRESH, briefings_of
 from trading_assets.errors import InvalidInput
 from trading_assets.models.chart import Timeframe
-from trading_assets.models.tables import COVERAGE
+from trading_assets.models.tables import COVERAGE, SIGNALS
 
 MOST_PARTITIONS = 50_000
 """Of one asset in one run; more symbols than that are made in several runs."""
@@ -106,7 +106,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Backfill:
-    """What a strategy's history needs, and how to make it."""
+    """What a strategy's history needs, and how to make it.
+
+    Attributes:
+        launched_by: Who its runs say has asked for them.
+    """
 
     market: Market
     book: Book
@@ -114,9 +118,12 @@ class Backfill:
     broker: Broker
     market_data: MarketData
     analysts: AnalystsResource
+    launched_by: str = BACKFILL
 
     @classmethod
-    def of(cls, settings: Settings, market: Market, book: Book) -> "Backfill":
+    def of(
+        cls, settings: Settings, market: Market, book: Book, launched_by: str = BACKFILL
+    ) -> "Backfill":
         """A backfill of *book* on the stores that *settings* name."""
         brokers = brokers_resource(settings).create_resource(None)
         return cls(
@@ -126,6 +133,7 @@ class Backfill:
             broker=book.broker(brokers),
             market_data=market_data_resource(settings).create_resource(None),
             analysts=analysts_resource(settings),
+            launched_by=launched_by,
         )
 
     @property
@@ -225,6 +233,11 @@ class Backfill:
             asking = Asking(desk, is_refreshing=part.is_refreshing)
             return self.lane.analyst.estimate(briefings, asking)
 
+    def opinions(self, first: date, last: date) -> pd.DataFrame:
+        """Signals of the range, as they are stored."""
+        where = {"strategy": self.lane.name, "session": Between(first, last)}
+        return self.warehouse.read(SIGNALS, where)
+
     def tracking_parts(self) -> Iterator[Part]:
         """What an experiment tracker is told by itself: the last sessions of the book."""
         lane = self.lane
@@ -242,7 +255,7 @@ class Backfill:
         watch: Callable[[Progress], None],
     ) -> str:
         """Make one part; see `run_job`."""
-        tags = range_tags(part.first, part.last, part.symbols, launched_by=BACKFILL)
+        tags = range_tags(part.first, part.last, part.symbols, launched_by=self.launched_by)
         return run_job(
             definitions,
             instance,

@@ -25,6 +25,9 @@ LAUNCHED_BY = "trading/launched_by"
 SCHEDULE = "schedule"
 BACKFILL = "backfill"
 APPROVAL = "approval"
+TRADE = "trade"
+EVENINGS = (SCHEDULE, TRADE)
+"""Who asks for an evening as it is now: halts bind it, and people are asked."""
 
 ACCOUNT = "account"
 """The asset of the broker's own word, and its group."""

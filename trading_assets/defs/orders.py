@@ -16,7 +16,7 @@ from trading_assets.core.outcomes import outcomes_of
 from trading_assets.core.panel import Panel
 from trading_assets.core.sizing import volatility_indicator
 from trading_assets.defs.coverage import never_made, require, waiting
-from trading_assets.defs.jobs import LAUNCHED_BY, SCHEDULE
+from trading_assets.defs.jobs import EVENINGS, LAUNCHED_BY
 from trading_assets.defs.lanes import OWNERS, Book, Lane, Market
 from trading_assets.defs.partitions import Requested, every_symbol
 from trading_assets.defs.telling import check, table, tell, tell_rows
@@ -162,9 +162,9 @@ def _waiting(orders: pd.DataFrame, session: date) -> dict[str, dg.MetadataValue]
 def is_an_evening(
     context: dg.AssetExecutionContext, requested: Requested, current: date
 ) -> bool:
-    """Whether the schedule asks for the *current* session; only then are people heeded."""
-    is_scheduled = context.run.tags.get(LAUNCHED_BY) == SCHEDULE
-    return is_scheduled and requested.last == current
+    """Whether the *current* session is asked for as an evening; then people are heeded."""
+    asked_by = context.run.tags.get(LAUNCHED_BY)
+    return asked_by in EVENINGS and requested.last == current
 
 
 def _checks(book: Book) -> list[dg.AssetCheckSpec]:

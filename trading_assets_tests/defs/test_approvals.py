@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from trading_assets.defs.jobs import (
     BOOK,
     LAUNCHED_BY,
     RANGE,
+    TRADE,
     book_job,
 )
 from trading_assets.defs.launch import QUIET
@@ -274,6 +276,18 @@ def test_what_is_not_approved_does_not_trade(
     events = world.tables()["order_events"]
     last = events[events["order_id"] == BOUGHT]["status"].tolist()
     assert last == (["rejected"] if is_rejected else ["expired"])
+
+
+def test_the_evening_of_the_command_asks_as_that_of_the_schedule(
+    world: World, approvals: ApprovalBook
+) -> None:
+    work = replace(world.backfill("cross"), launched_by=TRADE)
+
+    for part in work.book_parts(EVENING, EVENING):
+        work.run(world.definitions, world.instance, part, lambda _: None)
+
+    assert orders(world, EVENING) == [("CCC", "entry", "awaiting_approval")]
+    assert waiting(approvals).state is ApprovalState.PROPOSED
 
 
 def test_runs_by_hand_ask_nobody(world: World, approvals: ApprovalBook) -> None:
