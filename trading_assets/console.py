@@ -1,5 +1,6 @@
 """How the prompt shows things: tables, bars, and the end of a demo."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from textwrap import shorten
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -43,6 +45,9 @@ SIGNAL_WIDTHS = (6, 8, 6)
 """Characters for symbol, action and confidence; the reason gets the rest."""
 
 LONGEST_WHY = 160
+WIDEST = 10_000
+"""Characters of a line that a file may have, or another program reads."""
+
 
 out = Console(highlight=False)
 
@@ -81,8 +86,18 @@ def show_frame(rows: pd.DataFrame) -> None:
         table.add_column(str(name), justify=justify, overflow="fold")
     for row in rows.itertuples(index=False):
         table.add_row(*map(_cell, row))
-    out.print(table)
+    _print_whole(table)
     out.print(f"[dim]{len(rows)} rows[/]")
+
+
+def _print_whole(table: Table) -> None:
+    """Print *table* as wide as it is, unless a terminal or a person says how wide."""
+    if out.is_terminal or "COLUMNS" in os.environ:
+        out.print(table)
+        return
+    options = out.options.update(max_width=WIDEST)
+    width = Measurement.get(out, options, table).maximum
+    Console(file=out.file, highlight=False, width=max(width, out.width)).print(table)
 
 
 def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
@@ -101,7 +116,7 @@ def show_strategies(strategies: Iterable[LoadedStrategy]) -> None:
             spec.schedule,
             str(strategy.path),
         )
-    out.print(table)
+    _print_whole(table)
 
 
 def _asked(analyst: Analyst) -> str:
@@ -156,7 +171,7 @@ def show_halts(standing: Sequence[Halt], history: Sequence[Halt]) -> None:
             escape(halt.who),
             escape(halt.why),
         )
-    out.print(table)
+    _print_whole(table)
 
 
 def show_estimate(estimate: Estimate, spec: StrategySpec) -> None:

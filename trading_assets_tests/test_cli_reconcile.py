@@ -18,7 +18,9 @@ from trading_assets_tests.fake_gateway.faults import Fault
 from trading_assets_tests.make_intents import make_order_ticket
 
 ACCOUNT = "DU1234567"
-HASTY = orders.Patience(acknowledge=1.0, settle=0.05)
+HASTY = (1.0, 0.05)
+"""Seconds that the desk waits, in the order of its `Patience`."""
+
 PAPER = """\
 name: trend
 universe: [AAPL]
@@ -63,7 +65,7 @@ class Prompt:
 
 @pytest.fixture
 def prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Prompt]:
-    monkeypatch.setattr(orders, "Patience", lambda: HASTY)
+    monkeypatch.setattr(orders.Patience.__init__, "__defaults__", HASTY)
     with FakeGateway(account=ACCOUNT) as fake:
         fake.add_symbol("AAPL", con_id=265598)
         fake.price("AAPL", 100.0)
