@@ -1,6 +1,5 @@
 """How the prompt shows things: tables, bars, and the end of a demo."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from textwrap import shorten
@@ -91,8 +90,8 @@ def show_frame(rows: pd.DataFrame) -> None:
 
 
 def _print_whole(table: Table) -> None:
-    """Print *table* as wide as it is, unless a terminal or a person says how wide."""
-    if out.is_terminal or "COLUMNS" in os.environ:
+    """Print *table* as wide as it is, unless a terminal says how wide it may be."""
+    if out.is_terminal:
         out.print(table)
         return
     options = out.options.update(max_width=WIDEST)
