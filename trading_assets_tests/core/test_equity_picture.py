@@ -112,7 +112,7 @@ def test_drawing_needs_no_window_system() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 @pytest.mark.parametrize(
     "equity",
     [

@@ -319,6 +319,7 @@ def test_a_gain_that_commission_eats_is_a_loss() -> None:
 def test_nothing_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)  # of other tests' garbage
         for equity in ([], [1000.0], [1000.0, -5.0, 0.0], [1000.0] * 3, random_curve(7)):
             benchmark = pd.DataFrame(
                 {"session": pd.bdate_range("2024-01-02", periods=700), "close": 5.0}
@@ -450,7 +451,7 @@ def test_the_currency_does_not_matter(equity: list[float], power: int) -> None:
         assert other[name] == one[name]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 @settings(max_examples=EXAMPLES, deadline=None)
 @given(equity=curves)
 def test_every_figure_is_finite_or_none(equity: list[float]) -> None:

@@ -279,7 +279,7 @@ def test_the_same_inputs_give_the_same_page() -> None:
     assert make_sheet() == make_sheet()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 @pytest.mark.parametrize("count", [1, 2, 30])
 def test_a_young_book_without_trades_has_a_page(count: int) -> None:
     html = make_sheet(
@@ -297,7 +297,7 @@ def test_a_young_book_without_trades_has_a_page(count: int) -> None:
     assert "nan" not in Page(html).text.lower().split()
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")
 def test_a_ruined_book_has_a_page() -> None:
     equity = np.linspace(CAPITAL, -20_000, 60)
 
