@@ -48,12 +48,13 @@ class Access:
     base_url: str = ""
 
     @classmethod
-    def of(cls, keys: str = "", base_url: str = "") -> Self:
+    def of(cls, keys: str = "", base_url: str = "", name: str = "a key of models") -> Self:
         """Read what a person has written.
 
         Args:
             keys: One, or several separated by commas or blanks.
             base_url: Empty for the provider's own.
+            name: What *keys* are called where they were written.
 
         Raises:
             InvalidInput: If *base_url* is no address of HTTP, or a key can't be one; they
@@ -65,8 +66,8 @@ class Access:
         found = [key for key in dict.fromkeys(SEPARATOR.split(keys)) if key]
         if not all(key.isascii() and key.isprintable() for key in found):
             raise InvalidInput(
-                "a key of models has a character that no key has, such as a quote of a "
-                "word processor; it is not shown"
+                f"{name} has a character that no key has, such as a quote of a word "
+                "processor; it is not shown"
             )
         return cls(tuple(map(ApiKey, found)), url)
 
@@ -98,10 +99,14 @@ def accesses(variables: Mapping[str, str]) -> Accesses:
     shared_key, shared_url = ("", own_url) if own_url else openai
     return {
         Provider.ANTHROPIC: Access.of(
-            variables.get("ANTHROPIC_API_KEY", ""), variables.get("ANTHROPIC_BASE_URL", "")
+            variables.get("ANTHROPIC_API_KEY", ""),
+            variables.get("ANTHROPIC_BASE_URL", ""),
+            "ANTHROPIC_API_KEY",
         ),
-        Provider.OPENAI: Access.of(*openai),
-        Provider.COMPATIBLE: Access.of(own_key or shared_key, shared_url),
+        Provider.OPENAI: Access.of(*openai, "OPENAI_API_KEY"),
+        Provider.COMPATIBLE: Access.of(
+            own_key or shared_key, shared_url, "COMPATIBLE_API_KEY"
+        ),
     }
 
 

@@ -101,6 +101,14 @@ def test_what_can_be_no_key_is_refused_and_not_shown(key: str) -> None:
     assert "1234567" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "variable", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "COMPATIBLE_API_KEY"]
+)
+def test_what_can_be_no_key_is_named_by_its_variable(variable: str) -> None:
+    with pytest.raises(InvalidInput, match=f"{variable} has a character"):
+        accesses({variable: "sk-“1234567”"})
+
+
 def test_keys_may_stand_on_lines_of_their_own() -> None:
     assert Access.of("sk-one\nsk-two\n") == Access.of("sk-one, sk-two")
 
